@@ -1,0 +1,5 @@
+"""The command line: `paraspinal`."""
+
+from paraspinal_assets.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,70 @@
+"""The study file's analysis as the statistics take it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from paraspinal_assets.study.database import Database
+from paraspinal_assets.study.settings import Study
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from paraspinal_assets.statistics.models import ColumnKind
+    from paraspinal_assets.statistics.spec import AnalysisSpec
+
+EXPOSURES: Final = ("attenuation", "volume")
+_KINDS: Final[dict[str, ColumnKind]] = {
+    "number": "number",
+    "integer": "number",
+    "binary": "binary",
+    "category": "category",
+    "text": "category",
+}
+
+
+def analysis_spec(study: Study) -> AnalysisSpec:
+    """Outcomes, models and options of a study."""
+    from paraspinal_assets.statistics.spec import AnalysisSpec
+
+    options = study.analysis
+    kinds: dict[str, ColumnKind] = {
+        name: _KINDS[column.type]
+        for table in study.clinical.tables.values()
+        for name, column in table.columns.items()
+        if column.type != "date"
+    }
+    kinds |= dict.fromkeys(("age", "vbmd", *EXPOSURES), "number")
+    kinds |= {"fracture": "binary", "manufacturer": "category", "scanner_model": "category"}
+    return AnalysisSpec(
+        density="vbmd",
+        fracture=None if study.clinical.fracture == "none" else "fracture",
+        linear_models=study.models.linear,
+        fracture_models=study.models.fracture,
+        columns=kinds,
+        identifier="participant",
+        treatment=options.exposure,
+        benchmark=options.benchmark,
+        sensitivity_model=options.sensitivity_model,
+        imputation=options.imputation,
+        imputations=options.imputations,
+        folds=options.folds,
+        bootstrap=options.bootstrap,
+        seed=options.seed,
+        risk_cuts=options.risk_cuts,
+        quartile_measures=EXPOSURES,
+        subgroups=options.subgroups,
+        subgroup_covariates=options.subgroup_covariates,
+    )
+
+
+def columns_read(spec: AnalysisSpec) -> list[str]:
+    """Columns of the cohort that an analysis computes from."""
+    groups = (spec.treatment, *spec.subgroups, *spec.subgroup_covariates) if spec.subgroups else ()
+    return list(dict.fromkeys([*spec.model_columns(), *spec.quartile_measures, *groups]))
+
+
+def analysed(database: Database) -> pd.DataFrame:
+    """The participants that are analysed, in order of their ids."""
+    cohort = database.read("cohort")
+    return cohort[cohort["analysed"]].drop(columns=["analysed", "exclusion"]).reset_index(drop=True)

@@ -1,0 +1,55 @@
+"""One batch in a worker process: a Dagster run in this process, recorded in the study's instance."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Final
+
+import dagster as dg
+
+from paraspinal_assets.defs.asset_definitions import asset_definitions
+from paraspinal_assets.defs.workspace import study_file
+from paraspinal_assets.study.disk import disk_error
+
+COMMAND_TAG: Final = "paraspinal/command"
+"""On runs of `paraspinal run`: they live no longer than the command that holds the study."""
+RANGE_START: Final = "dagster/asset_partition_range_start"
+RANGE_END: Final = "dagster/asset_partition_range_end"
+_QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@cache
+def _own_instance() -> dg.DagsterInstance:
+    """The instance of DAGSTER_HOME, opened once for all batches of a worker process."""
+    return dg.DagsterInstance.get()
+
+
+@cache
+def _all_assets() -> dg.JobDefinition:
+    """The job with every asset, resolved once."""
+    return asset_definitions().resolve_implicit_global_asset_job_def()
+
+
+def execute(asset: str, keys: tuple[str, ...], instance: dg.DagsterInstance | None = None) -> None:
+    """Build an asset, for a contiguous range of scans or as a table. Failures are in the event log, not raised."""
+    # The daemon must not try again what this command is about to try again itself.
+    options: dict[str, Any] = {"tags": {COMMAND_TAG: "run", "dagster/max_retries": "0"}}
+    if len(keys) == 1:
+        options["partition_key"] = keys[0]
+    elif keys:
+        options["tags"] |= {RANGE_START: keys[0], RANGE_END: keys[-1]}
+    study = study_file()
+    try:
+        _all_assets().execute_in_process(
+            run_config={**_QUIET, "resources": {"study": {"config": {"study_file": str(study)}}}},
+            instance=instance or _own_instance(),
+            asset_selection=[dg.AssetKey(asset)],
+            raise_on_error=False,
+            **options,
+        )
+    except Exception as error:
+        # Only the event log itself is left: what it cannot take down stops the whole command.
+        of_disk = disk_error(error, study.parent)
+        if of_disk is None:
+            raise
+        raise of_disk from error

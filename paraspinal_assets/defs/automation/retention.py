@@ -1,0 +1,30 @@
+"""Which old runs may go. What was built from what is in their events, so most may not."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+import dagster as dg
+
+from paraspinal_assets.defs.event_index import EventIndex
+from paraspinal_assets.defs.rules import RULES
+
+PAGE: Final = 500
+_ENDED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+
+
+def superseded_runs(instance: dg.DagsterInstance, index: EventIndex, before: datetime) -> list[str]:
+    """Runs that ended, were started before a time, and of which no event is the latest of anything.
+
+    Deleting a run deletes its events. Without the latest event of a scan or table, that would count as never
+    built; such runs stay, however old they are.
+    """
+    needed = {record.run_id for asset in RULES for record in index.records(asset).values()}
+    filters = dg.RunsFilter(statuses=_ENDED, created_before=before)
+    found: list[str] = []
+    cursor: str | None = None
+    while page := instance.get_runs(filters, cursor=cursor, limit=PAGE):
+        found += [run.run_id for run in page if run.run_id not in needed]
+        cursor = page[-1].run_id
+    return found

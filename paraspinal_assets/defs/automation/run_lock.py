@@ -1,0 +1,95 @@
+"""One command at a time runs a study, and the next one waits until the last process of a killed one is gone."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import IO, Final
+
+from paraspinal_assets.errors import StudyError
+from paraspinal_assets.study.store import StudyStore
+
+COMMAND: Final = ".run.lock"
+WORKERS: Final = ".run.workers"
+ENDING_S: Final = 60.0
+"""How long workers may take to end after their command was killed; the slowest is one that waits for a disk."""
+
+_held_by_this_worker: list[IO[str]] = []
+
+
+@contextmanager
+def exclusive(store: StudyStore) -> Iterator[None]:
+    """Hold the study for one command; a second one is told who holds it (E-STUDY-50).
+
+    The operating system gives a lock back when its process ends, so a killed command leaves none behind. Its
+    workers notice at once, but one may be in the middle of a write: the next command waits for them.
+    """
+    with open(store.root / COMMAND, "a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise StudyError(
+                "E-STUDY-50",
+                f"{lock.read().strip() or 'another process'} is running this study",
+                "wait for it, or stop it",
+            ) from None
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {socket.gethostname()}")
+        lock.flush()
+        _wait_for_workers(store.root / WORKERS)
+        yield
+
+
+def _wait_for_workers(path: Path) -> None:
+    deadline = time.monotonic() + ENDING_S
+    with open(path, "a") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise StudyError(
+                        "E-STUDY-50",
+                        "the command that ran this study was killed and one of its workers is still at work",
+                        f"find it with `fuser {path}` and stop it",
+                    ) from None
+                time.sleep(0.05)
+            else:
+                return
+
+
+def begin_worker(root: Path, command: Connection, variables: Mapping[str, str]) -> None:
+    """Make this process a worker: it holds the study with the others, and ends when its command does.
+
+    Parameters
+    ----------
+    root
+        Folder of the study.
+    command
+        The end of a pipe whose other end only the command has: it closes when the command ends, however it
+        ends. (A process number would say nothing: it may be that of a zombie, or of another process by now.)
+    variables
+        The whole environment of the command: the server that forks workers keeps the one that it was started
+        in, which may be another study's, or without its database.
+    """
+    os.environ.clear()
+    os.environ.update(variables)
+    lock = open(root / WORKERS, "a")  # noqa: SIM115 - held until the process ends
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    _held_by_this_worker.append(lock)
+    if command.poll():
+        os._exit(1)  # killed before this worker held the study: another command may have it by now
+
+    def watch() -> None:
+        command.poll(None)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,1 @@
+"""Scans and clinical tables become a cohort."""

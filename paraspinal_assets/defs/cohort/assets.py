@@ -1,0 +1,200 @@
+"""Scans and clinical rows become one row per participant."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from paraspinal_assets.defs.analysis.spec import EXPOSURES, analysed, analysis_spec
+from paraspinal_assets.defs.cohort.checks import cohort_checks
+from paraspinal_assets.defs.cohort.clinical import clinical, clinical_columns, outcomes
+from paraspinal_assets.defs.ingest.checks import only_allowed_headers
+from paraspinal_assets.defs.table_asset import Check, TableContext, Tables, table_asset
+from paraspinal_assets.study.scan import Scan
+from paraspinal_assets.study.schema import schemas
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from paraspinal_assets.statistics.spec import AnalysisSpec
+
+
+@table_asset(
+    group="cohort",
+    inputs=["ct_nifti", "segmentation", "quality", "paraspinal_levels", "scan_muscle", "scan_bone"],
+    code_version="1",
+    kinds={"duckdb"},
+    checks={
+        "every_scan_once": "No scan is in the table twice, none is missing.",
+        "only_allowed_headers": "Sidecars have allow-listed keys alone, NIfTI headers geometry and scaling.",
+    },
+)
+def scans(context: TableContext) -> Tables:
+    """Every scan that was found: measured, rejected, not measurable or failed, and why."""
+    from paraspinal_assets.study.scan_table import (
+        STEPS,
+        StepStanding,
+        quality_table,
+        reject_shifted,
+        scan_table,
+    )
+
+    known = {step: context.records(step) for step in STEPS}
+    standings = {}
+    for key in context.scans:
+        records = {step: known[step].get(key) for step in STEPS}
+        standings[Scan.from_key(key)] = {
+            step: StepStanding(
+                done=record is not None and record.failure is None,
+                message=record.failure.message.splitlines()[0] if record and record.failure else None,
+            )
+            for step, record in records.items()
+        }
+    store = context.workspace.store
+    judged = [
+        scan
+        for scan, steps in sorted(standings.items())
+        if steps["quality"].done and steps["segmentation"].done
+    ]
+    verdicts = reject_shifted(quality_table(store, judged))
+    table = scan_table(store, sorted(standings), standings, verdicts)
+    complete = len(table) == len(context.scans) and not table.duplicated(["exam", "participant"]).any()
+    counts = (table["exam"] + " " + table["status"]).value_counts().sort_index()
+    return Tables(
+        {"scans": table, "quality": verdicts},
+        checks=[
+            Check("every_scan_once", bool(complete), f"{len(table)} rows for {len(context.scans)} scans"),
+            only_allowed_headers(store, sorted(standings)),
+        ],
+        metadata={str(status): int(n) for status, n in counts.items()},
+    )
+
+
+@table_asset(
+    group="cohort",
+    inputs=["scans", "muscle_metrics", "bone_metrics", "clinical", "outcomes"],
+    code_version="1",
+    kinds={"duckdb", "svg"},
+    settings=lambda study: {
+        "exams": {name: exam.role for name, exam in study.exams.items()},
+        "vbmd": study.clinical.vbmd,
+        "clinical tables": study.clinical.tables,
+    },
+    checks={
+        "one_row_per_participant": "No participant is in the cohort twice.",
+    },
+    warnings={
+        "somebody_is_analysed": "At least one participant passed every step.",
+        "measured_values_are_plausible": "Attenuation, volume and vBMD of the analysed lie in the human range.",
+    },
+)
+def cohort(context: TableContext) -> Tables:
+    """One row per participant: exposures at baseline, outcomes at follow-up, covariates, and the flow of exclusions."""
+    from paraspinal_assets.report.flow import flow_diagram
+    from paraspinal_assets.study.cohort import build_cohort, columns_made_from
+
+    study, database = context.workspace.study, context.workspace.database
+    clinical_table, exams = database.read("clinical"), database.read("exams")
+    built = build_cohort(
+        study,
+        scans=database.read("scans"),
+        muscle=database.read("muscle_metrics"),
+        bone=database.read("bone_metrics"),
+        clinical=clinical_table,
+        exams=exams,
+        outcomes=database.read("outcomes"),
+    )
+    people = built.participants
+    known = [column.name for column in schemas()["cohort"].columns]
+    schema = replace(
+        schemas()["cohort"].with_columns(clinical_columns(study, people, tuple(known))),
+        made_from=columns_made_from(study, people, clinical=clinical_table, exams=exams),
+    )
+    diagram = flow_diagram(built.disposition).svg()
+    return Tables(
+        {"cohort": people, "disposition": built.disposition},
+        schemas={"cohort": schema},
+        checks=cohort_checks(people),
+        metadata={
+            "participants": len(people),
+            "analysed": int(people["analysed"].sum()),
+            "flow": dg.MetadataValue.md(inline_svg(diagram)),
+        },
+    )
+
+
+def inline_svg(svg: str) -> str:
+    """A Markdown picture that needs no file."""
+    return f"![flow of participants](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
+
+
+@table_asset(
+    group="cohort",
+    inputs=["cohort"],
+    code_version="1",
+    kinds={"duckdb"},
+)
+def quartile_cohort(context: TableContext) -> Tables:
+    """Each analysed participant's quartile of attenuation and of volume; the lowest is <= Q1."""
+    import pandas as pd
+
+    from paraspinal_assets.statistics.analysis import analyze
+    from paraspinal_assets.statistics.quartiles import low_quartile, quartile_number
+
+    people = analysed(context.workspace.database)
+    frames = [
+        pd.DataFrame(
+            {
+                "participant": people["participant"],
+                "measure": measure,
+                "value": people[measure],
+                "quartile": quartile_number(people[measure]),
+                "lowest": low_quartile(people[measure]),
+            }
+        )
+        for measure in EXPOSURES
+    ]
+    quartiles = analyze(people, _descriptive(context))["quartiles"]
+    tables = {"quartile_cohort": pd.concat(frames, ignore_index=True), "quartiles": quartiles}
+    return _from_cohort(tables, EXPOSURES)
+
+
+@table_asset(
+    group="cohort",
+    inputs=["cohort"],
+    code_version="2",
+    kinds={"python", "duckdb"},
+    settings=lambda study: {"models": study.models, "imputation": study.analysis.imputation},
+)
+def table_one(context: TableContext) -> Tables:
+    """Characteristics of the lowest quartile against the others, by attenuation and by volume, with tests and SMDs."""
+    from paraspinal_assets.statistics.analysis import analyze
+
+    people, spec = analysed(context.workspace.database), analysis_spec(context.workspace.study)
+    variables = [name for name in (*spec.model_columns(), *EXPOSURES) if name in people.columns]
+    made = analyze(people, _descriptive(context).changed(table_one_variables=tuple(dict.fromkeys(variables))))
+    return _from_cohort({name: made[name] for name in ("table_one", "table_one_volume")}, variables)
+
+
+def _from_cohort(tables: Mapping[str, pd.DataFrame], columns: Sequence[str]) -> Tables:
+    sources = [f"cohort.{name}" for name in columns]
+    return Tables(tables, {name: schemas()[name].computed_from(sources) for name in tables})
+
+
+def _descriptive(context: TableContext) -> AnalysisSpec:
+    """The analysis without its models."""
+    return analysis_spec(context.workspace.study).changed(
+        linear_models={},
+        fracture_models={},
+        bootstrap=0,
+        imputations=0,
+        subgroups=(),
+        table_one_variables=("vbmd",),
+    )
+
+
+assets = [scans, clinical, outcomes, cohort, quartile_cohort, table_one]

@@ -1,0 +1,1 @@
+"""Muscle and bone are measured per level."""

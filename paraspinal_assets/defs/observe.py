@@ -1,0 +1,211 @@
+"""Looking at what came in: new scans become partitions, changed content becomes an observation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import dropwhile
+from pathlib import Path
+from typing import Final
+
+import dagster as dg
+
+from paraspinal_assets.defs.event_index import EventIndex, Record
+from paraspinal_assets.defs.provenance import DATA_VERSION_TAG
+from paraspinal_assets.defs.scan_asset import SCANS
+from paraspinal_assets.defs.workspace import Workspace
+from paraspinal_assets.errors import StudyError
+from paraspinal_assets.study.manifest import (
+    FingerprintCache,
+    Manifest,
+    StillChangingError,
+    find_scans,
+    input_files,
+)
+from paraspinal_assets.study.scan import Scan
+from paraspinal_assets.study.store import json_digest
+from paraspinal_assets.study.withdrawn import FILE as WITHDRAWN
+
+ABSENT: Final = "absent"
+
+
+@dataclass
+class Incoming:
+    """What is there now and is not yet in the event log.
+
+    Attributes
+    ----------
+    manifest
+        Everything that was found.
+    added, gone
+        Scan keys to add to, or to remove from, the partitions.
+    observations
+        One for each input whose content is new.
+    held
+        Asset and scan key (None for a table's files) -> why the input is left alone for now, in words.
+    looked_at
+        The last scan that was looked at, where the look ended before the last one.
+    problems
+        Folders that are no scans, and exams that seem to be away.
+    """
+
+    manifest: Manifest
+    added: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    observations: list[dg.AssetObservation | dg.AssetMaterialization] = field(default_factory=list)
+    held: dict[tuple[str, str | None], str] = field(default_factory=dict)
+    looked_at: str | None = None
+    problems: tuple[StudyError, ...] = ()
+
+
+def look(
+    workspace: Workspace,
+    instance: dg.DagsterInstance,
+    index: EventIndex,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    unattended: bool = False,
+    after: str | None = None,
+    enough: Callable[[Incoming], bool] = lambda incoming: False,
+) -> Incoming:
+    """Compare the study's inputs with what was observed last.
+
+    Parameters
+    ----------
+    workspace, instance, index
+        The study, and what is known of it.
+    progress
+        Told how many scans have been looked at, of how many.
+    unattended
+        Nobody asked for it just now: scans must have been quiet for a while (see `AutomationSettings`).
+    after
+        Begin behind this scan.
+    enough
+        Asked after each scan whether to stop there; `Incoming.looked_at` is then that scan.
+    """
+    quiet_s = workspace.study.automation.quiet(unattended=unattended)
+    manifest = find_scans(workspace.study, workspace.root)
+    known = set(instance.get_dynamic_partitions(SCANS.name or ""))
+    incoming = Incoming(manifest, problems=manifest.problems)
+    _find_gone(incoming, known, workspace.study.exams)
+    with FingerprintCache(workspace.store.cache_folder / "fingerprints.sqlite") as cache:
+        look = _Look(index, cache, quiet_s, incoming)
+        scans = list(dict.fromkeys([*manifest.scans, *manifest.segmentations]))
+        for done, scan in enumerate(_behind(scans, after), 1):
+            for asset, found in (("raw_scan", manifest.scans), ("raw_segmentation", manifest.segmentations)):
+                if scan in found:
+                    look.at(asset, scan.key, {scan.key: found[scan]})
+            if scan in manifest.scans and scan.key not in known and not look.holds(scan.key):
+                incoming.added.append(scan.key)
+            progress(done, len(scans))
+            if enough(incoming):
+                incoming.looked_at = scan.key
+                return incoming
+        tables = workspace.study.clinical.tables
+        files = {name: workspace.root / table.file for name, table in tables.items()}
+        withdrawn = workspace.root / WITHDRAWN  # decides who of the tables counts
+        look.at("clinical_files", None, files | ({"withdrawn": withdrawn} if withdrawn.exists() else {}))
+        masks = workspace.study.readers.masks
+        look.at("reader_masks", None, {"masks": workspace.root / masks} if masks else {})
+    return incoming
+
+
+def _behind(scans: Sequence[Scan], after: str | None) -> Iterator[Scan]:
+    """The scans behind the one named; all of them if there is no such scan any more."""
+    if after is None or not any(scan.key == after for scan in scans):
+        return iter(scans)
+    rest = dropwhile(lambda scan: scan.key != after, scans)
+    next(rest)
+    return rest
+
+
+def _find_gone(incoming: Incoming, known: set[str], exams: Container[str]) -> None:
+    """Scans that are not there any more. An exam that is away as a whole is a disk that is not mounted."""
+    present = {scan.key for scan in incoming.manifest.scans}
+    missing = known - present
+    for exam in sorted({Scan.from_key(key).exam for key in missing}):
+        of_exam = {key for key in known if Scan.from_key(key).exam == exam}
+        unlisted = exam in incoming.manifest.unlisted
+        if exam not in exams or not (unlisted or (len(of_exam) > 1 and not of_exam & present)):
+            continue
+        missing -= of_exam
+        incoming.held.update(
+            {("raw_scan", key): f"the folder of {exam} is away" for key in of_exam - present}
+        )
+        if not unlisted:
+            incoming.problems += (
+                StudyError(
+                    "E-STUDY-14",
+                    f"{exam}: none of its {len(of_exam)} scans is there any more; they are kept as they were",
+                    f"connect the disk with its scans; if they are gone for good, take {exam} out of the study",
+                ),
+            )
+    incoming.gone = sorted(missing)
+
+
+class _Look:
+    """One look: compares inputs with their records and notes what is new in an `Incoming`."""
+
+    def __init__(
+        self, index: EventIndex, cache: FingerprintCache, quiet_s: float, incoming: Incoming
+    ) -> None:
+        self._index = index
+        self._cache = cache
+        self._quiet_s = quiet_s
+        self._incoming = incoming
+        self._seen: dict[str, Mapping[str | None, Record]] = {}
+
+    def holds(self, key: str) -> bool:
+        """Whether one of a scan's inputs is left alone for now."""
+        return any((asset, key) in self._incoming.held for asset in ("raw_scan", "raw_segmentation"))
+
+    def at(self, asset: str, key: str | None, paths: Mapping[str, Path]) -> None:
+        """Compare an input, which may be several files or folders, with its record."""
+        try:
+            read = self._fingerprint if key is not None else self._table_fingerprint
+            versions = {name: read(path) for name, path in paths.items()}
+        except StillChangingError as changing:
+            self._incoming.held[asset, key] = str(changing)
+            return
+        if key is not None:
+            (version,) = versions.values()
+        elif asset == "clinical_files":
+            version = json_digest(versions)
+        else:
+            version = next(iter(versions.values()), ABSENT)
+        if asset not in self._seen:
+            self._seen[asset] = self._index.records(asset)
+        record = self._seen[asset].get(key)
+        if record is None or record.data_version != version:
+            self._incoming.observations.append(_observation(asset, key, version))
+
+    def _fingerprint(self, path: Path) -> str:
+        return self._cache.fingerprint(path, self._quiet_s)
+
+    def _table_fingerprint(self, path: Path) -> str:
+        """Of a file that may be absent, or a folder that may be empty."""
+        if not path.exists() or (path.is_dir() and not input_files(path)):
+            return ABSENT
+        return self._fingerprint(path)
+
+
+def _observation(asset: str, key: str | None, version: str) -> dg.AssetObservation | dg.AssetMaterialization:
+    tags = {DATA_VERSION_TAG: version, "dagster/data_version_is_user_provided": "true"}
+    if key is None:
+        # An observed input without partitions has no version for Dagster: its UI would call the table made from
+        # it out of date for ever.
+        return dg.AssetMaterialization(asset, tags=tags)
+    scan = Scan.from_key(key)
+    metadata = {"exam": scan.exam, "participant": scan.participant}
+    return dg.AssetObservation(asset, partition=key, metadata=metadata, tags=tags)
+
+
+def take_in(incoming: Incoming, instance: dg.DagsterInstance) -> tuple[StudyError, ...]:
+    """Write what was found into the instance; returns the problems of folders that are no scans."""
+    if incoming.added:
+        instance.add_dynamic_partitions(SCANS.name or "", incoming.added)
+    for key in incoming.gone:
+        instance.delete_dynamic_partition(SCANS.name or "", key)
+    for observation in incoming.observations:
+        instance.report_runless_asset_event(observation)
+    return incoming.problems

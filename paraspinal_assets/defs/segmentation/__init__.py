@@ -1,0 +1,1 @@
+"""Muscle and vertebrae are found, and judged."""

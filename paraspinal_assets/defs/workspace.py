@@ -1,0 +1,144 @@
+"""One opened study: its settings, folders, database, and the small inputs that decide about scans."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import dagster as dg
+
+from paraspinal_assets.defs.abandoned import at_work
+from paraspinal_assets.errors import StudyError
+from paraspinal_assets.study.database import Database
+from paraspinal_assets.study.exam_settings import Calibration
+from paraspinal_assets.study.reviews import Review, read_reviews
+from paraspinal_assets.study.scan import Scan
+from paraspinal_assets.study.settings import Study
+from paraspinal_assets.study.store import StudyStore
+from paraspinal_assets.study.study_file import load_study
+
+STUDY_VARIABLE: Final = "PARASPINAL_STUDY"
+DEFAULT_STUDY: Final = "data/demo/study.yaml"
+Value = TypeVar("Value")
+
+
+def study_file() -> Path:
+    """The study file that this process works on: PARASPINAL_STUDY, or the demo's."""
+    return Path(os.environ.get(STUDY_VARIABLE, DEFAULT_STUDY)).resolve()
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A study that is open for work."""
+
+    study: Study
+    store: StudyStore
+    file_name: str = "study.yaml"
+    _found: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @classmethod
+    def open(cls, path: Path) -> Workspace:
+        """Open the study of a study file (see `load_study` for the errors)."""
+        study = load_study(path)
+        return cls(study, StudyStore(path.resolve().parent, study.artifacts), path.name)
+
+    @property
+    def root(self) -> Path:
+        """Folder of the study file."""
+        return self.store.root
+
+    @cached_property
+    def database(self) -> Database:
+        """The study's tables."""
+        return Database(self.store.database_path)
+
+    @cached_property
+    def reviews(self) -> dict[Scan, Review]:
+        """Readers' decisions."""
+        return read_reviews(self.study, self.root)
+
+    @cached_property
+    def _exam_dates(self) -> dict[tuple[str, str], Any]:
+        if not any("exam_date" in table.columns for table in self.study.clinical.tables.values()):
+            return {}
+        from paraspinal_assets.study.clinical import exam_dates
+
+        return exam_dates(self.study, self.root)
+
+    def once(self, key: Hashable, find: Callable[[], Value]) -> Value:
+        """What `find` returned when it was first asked for, in this opening of the study."""
+        if key not in self._found:
+            self._found[key] = find()
+        found: Value = self._found[key]
+        return found
+
+    def exclusion(self, scan: Scan) -> str | None:
+        """Why the study file leaves a scan out, if it does."""
+        for entry in self.study.exclude:
+            if entry.participant == scan.participant and entry.exam in (None, scan.exam):
+                return entry.reason
+        return None
+
+    def calibrations(self, scan: Scan) -> list[Calibration]:
+        """The calibrations that fit a scan's exam and date; the scanner is compared when it is measured."""
+        date = self._exam_dates.get((scan.participant, scan.exam))
+        return [
+            entry
+            for entry in self.study.calibration
+            if entry.exam in (None, scan.exam)
+            and (entry.from_date is None or (date is not None and entry.from_date <= date))
+            and (entry.to_date is None or (date is not None and date <= entry.to_date))
+        ]
+
+    def years_since_baseline(self, scan: Scan) -> float | None:
+        """Years from the participant's baseline exam, by the exam dates of the clinical tables; null without."""
+        if scan.exam == self.study.baseline:
+            return 0.0
+        if not self._exam_dates:
+            return None
+        from paraspinal_assets.study.clinical import years_between
+
+        return years_between(
+            self._exam_dates.get((scan.participant, self.study.baseline)),
+            self._exam_dates.get((scan.participant, scan.exam)),
+        )
+
+    def segmentation_source(self, scan: Scan) -> Path | None:
+        """Where the existing segmentation of a scan lies, if the study imports it."""
+        settings = self.study.exams[scan.exam]
+        if settings.segmentations is None:
+            return None
+        name = settings.segmentation_pattern.replace("{participant}", scan.participant)
+        path = self.root / settings.segmentations / name
+        return path if path.exists() else None
+
+    def scan_source(self, scan: Scan) -> Path:
+        """Where the incoming scan lies."""
+        settings = self.study.exams[scan.exam]
+        return self.root / settings.imaging / settings.pattern.replace("{participant}", scan.participant)
+
+
+class StudyResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The study that assets work on, opened anew in every run so that edits of the study file count."""
+
+    study_file: str
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[StudyResource]:
+        """Show that the run is alive for as long as it works on the study."""
+        with ExitStack() as stack:
+            if context.run is not None:
+                home = StudyStore(Path(self.study_file).parent).dagster_home
+                stack.enter_context(at_work(home, context.run.run_id))
+            yield self
+
+    def open(self) -> Workspace:
+        """The opened study."""
+        if not self.study_file:
+            raise StudyError("E-STUDY-01", "no study file is configured", f"set {STUDY_VARIABLE}")
+        return Workspace.open(Path(self.study_file))

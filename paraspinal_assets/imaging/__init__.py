@@ -1,0 +1,1 @@
+"""Pure image functions: arrays in, typed results out. No Dagster, no paths chosen here."""

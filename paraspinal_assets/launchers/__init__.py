@@ -1,0 +1,1 @@
+"""Run launchers: where a Dagster run, which is one batch of scans, is computed."""

@@ -1,0 +1,85 @@
+"""Dagster's Kubernetes run launcher, with resources and node selectors per asset from the study file.
+
+Dagster's own launcher takes both from tags of a run, and asset runs carry none. Needs the optional dependency
+``paraspinal-assets[kubernetes]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster._serdes import ConfigurableClassData
+from dagster_k8s import K8sRunLauncher
+from dagster_k8s.container_context import K8sContainerContext
+from dagster_k8s.job import UserDefinedDagsterK8sConfig, get_user_defined_k8s_config
+
+from paraspinal_assets.launchers.resources import (
+    asset_names,
+    most_cpus,
+    most_demanding,
+    most_memory_gb,
+    needs,
+)
+from paraspinal_assets.study.compute_settings import KubernetesSettings
+from paraspinal_assets.study.study_file import load_study
+
+
+class KubernetesRunLauncher(K8sRunLauncher):
+    """Runs as Kubernetes jobs; resources per asset come from `compute.kubernetes` of the study file.
+
+    Takes all settings of `dagster_k8s.K8sRunLauncher`, and ``study_file``.
+    """
+
+    def __init__(
+        self, study_file: str, inst_data: ConfigurableClassData | None = None, **settings: Any
+    ) -> None:
+        self._study_file = Path(study_file)
+        super().__init__(inst_data=inst_data, **settings)
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        """Settings in ``dagster.yaml``."""
+        own = {"study_file": dg.Field(dg.StringSource, description="The study whose runs are launched.")}
+        return {**super().config_type(), **own}  # type: ignore[no-untyped-call]
+
+    def get_container_context_for_run(self, dagster_run: dg.DagsterRun) -> K8sContainerContext:
+        """Launcher's settings, then the study file's for the run's assets, then tags of the run."""
+        settings = load_study(self._study_file).compute.kubernetes
+        own = UserDefinedDagsterK8sConfig.from_dict(pod_settings(settings, asset_names(dagster_run)))  # type: ignore[no-untyped-call]
+        tags = get_user_defined_k8s_config(dagster_run.tags)
+        return (
+            super()
+            .get_container_context_for_run(dagster_run)
+            .merge(K8sContainerContext(run_k8s_config=own))
+            .merge(K8sContainerContext(run_k8s_config=tags))
+        )
+
+
+def pod_settings(settings: KubernetesSettings, assets: Collection[str] | None) -> Mapping[str, Any]:
+    """Container and pod settings of a run of these assets, as ``dagster-k8s`` takes them.
+
+    Cores and memory are asked for and, for memory and GPUs, also the limit: a pod that takes more memory than
+    it asked for is ended, and not its neighbours.
+    """
+    wanted = needs(settings.default, settings.assets, assets)
+    largest = most_demanding(wanted)
+    requests: dict[str, str] = {"cpu": str(most_cpus(wanted))}
+    limits: dict[str, str] = {}
+    memory = most_memory_gb(wanted)
+    if memory is not None:
+        requests["memory"] = limits["memory"] = f"{round(memory * 1024)}Mi"
+    if largest.gpus:
+        requests[settings.gpu_resource] = limits[settings.gpu_resource] = str(largest.gpus)
+    return {
+        "container_config": {
+            "resources": {"requests": requests, "limits": limits},
+            "env": [{"name": "OMP_NUM_THREADS", "value": requests["cpu"]}],
+        },
+        "pod_spec_config": {
+            "node_selector": dict(largest.node_selector),
+            "tolerations": [{"key": key, "operator": "Exists"} for key in largest.tolerate],
+        },
+    }

@@ -1,0 +1,1 @@
+"""Figures, quality pictures and the HTML study report."""

@@ -1,0 +1,88 @@
+"""Agreement of the segmentation with readers."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pandas as pd
+
+from paraspinal_assets.report.blocks import Block, Formats, Section, Source, figure, table
+from paraspinal_assets.report.figures.change import bland_altman_plot
+from paraspinal_assets.report.measures import measure
+from paraspinal_assets.report.numbers import count, digits, interval, significant
+
+AGREEMENT: Final = {
+    "dice": "Dice",
+    "iou": "IoU",
+    "surface_distance_mean_mm": "Surface distance, mean (mm)",
+    "surface_distance_p95_mm": "Surface distance, 95th percentile (mm)",
+}
+READ: Final = {"volume_mm3": "Volume (cm³)", "median_hu": "Median attenuation (HU)"}
+"""What was read of a structure, muscle or vertebra."""
+WHOLE: Final = "muscle_(left|right|both)"
+LEVELS: Final = r"muscle_[CTL]\d+"
+"""Structures that share a Bland-Altman plot: of one size, or the small ones would not be seen."""
+
+
+def agreement(source: Source) -> Section:
+    """Overlap, distances, Bland-Altman and ICC against manual masks."""
+    section = Section("agreement", "Agreement with readers")
+    found = source.get("reader_agreement", "structure")
+    if found is None:
+        return section.add(source.absent("reader_agreement", "structure"))
+    measures = [name for name in AGREEMENT if name in found.columns]
+    means = found.groupby("structure", sort=False)[measures].agg("mean").reset_index()
+    means.insert(1, "n", found.groupby("structure", sort=False).size().to_numpy())
+    section.add(
+        table(
+            means.assign(structure=_structures(means)),
+            {"structure": "Structure", "n": "Scans", **{name: AGREEMENT[name] for name in measures}},
+            caption="Overlap and surface distance, means over the scans",
+            formats={"n": count, **dict.fromkeys(measures, digits(3))},
+        )
+    )
+    for what, structures in (("", WHOLE), ("levels", LEVELS)):
+        read = found[found["structure"].astype(str).str.fullmatch(structures)]
+        for column, reader in (("volume_mm3", "reader_volume_mm3"), ("median_hu", "reader_median_hu")):
+            if {column, reader} <= set(read.columns) and len(read[[column, reader]].dropna()) >= 3:
+                pairs = read.rename(columns={column: "first", reader: "second"})
+                section.add(figure(bland_altman_plot(pairs, measure=column, what=what)))
+    return section.add(_limits(source))
+
+
+def _limits(source: Source) -> Block | None:
+    """Bias, limits of agreement and ICC per structure, in shown units."""
+    bounds = ["bias", "lower_limit", "upper_limit"]
+    found = source.get(
+        "reader_agreement_summary", "structure", "measure", "n", *bounds, "icc", "icc_low", "icc_high"
+    )
+    if found is None:
+        return None
+    shown = [measure(str(name)) for name in found["measure"]]
+    factors = pd.Series([one.factor for one in shown], index=found.index)
+    rows = found.assign(
+        measure=[READ.get(str(name), str(name)) for name in found["measure"]],
+        structure=_structures(found),
+        limits=[
+            interval(low, high)
+            for low, high in zip(found["lower_limit"] * factors, found["upper_limit"] * factors, strict=True)
+        ],
+        bias=found["bias"] * factors,
+        icc_ci=[interval(a, b, digits(3)) for a, b in zip(found["icc_low"], found["icc_high"], strict=True)],
+    )
+    heads = {
+        "structure": "Structure",
+        "measure": "Measure",
+        "n": "Scans",
+        "bias": "Bias",
+        "limits": "Limits of agreement",
+        "icc": "ICC",
+        "icc_ci": "95 % CI",
+    }
+    formats: Formats = {"n": count, "bias": significant, "limits": str, "icc": digits(3), "icc_ci": str}
+    note = "Bias: segmentation minus reader. ICC(2,1), absolute agreement."
+    return table(rows, heads, caption="Bland-Altman limits and ICC", formats=formats, note=note)
+
+
+def _structures(found: pd.DataFrame) -> list[str]:
+    return [str(name).replace("_", " ") for name in found["structure"]]

@@ -1,0 +1,264 @@
+"""A batch of scans through networks that stay in memory: reading and handing over run beside inference."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paraspinal_assets.errors import ParaspinalError, SegmentationError
+from paraspinal_assets.imaging.labels import label_table
+from paraspinal_assets.imaging.volume import Volume
+from paraspinal_assets.imaging.volume_io import read_volume
+from paraspinal_assets.segmenters import package
+from paraspinal_assets.segmenters.base import ScanInput, Segmentation, SegmentationFailure
+from paraspinal_assets.segmenters.compose import LabelComposer
+from paraspinal_assets.segmenters.gates import check_intensities, check_size, output_verdict
+from paraspinal_assets.segmenters.inference import (
+    TOTAL_NUMBERS,
+    Prediction,
+    Resampled,
+    predict,
+    prepare,
+)
+from paraspinal_assets.segmenters.nifti import grid_of_file
+from paraspinal_assets.segmenters.weights import BodyTask, NetworkSpec, WeightsReport
+
+LOOKAHEAD: Final = 2
+"""Scans that are read ahead of the one that is handed over."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A CT that is read, checked and resampled for the networks that look at it whole."""
+
+    volume: Volume
+    prepared: dict[str, Resampled]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """What the networks found in a CT, the seconds that reading and inference took, and whether with less memory."""
+
+    volume: Volume
+    prediction: Prediction
+    reading: float
+    inference: float
+    saving_memory: bool
+
+
+class WorkerOptions(Protocol):
+    """What the worker takes from the segmenter; see `totalsegmentator.TotalSegmentatorSegmenter`."""
+
+    @property
+    def levels(self) -> Sequence[str]: ...
+    @property
+    def classes(self) -> list[str]: ...
+    @property
+    def home_dir(self) -> Path: ...
+    @property
+    def fast(self) -> bool: ...
+    @property
+    def bodies(self) -> bool: ...
+    @property
+    def body_task(self) -> BodyTask: ...
+    @property
+    def body_crop_mm(self) -> float | None: ...
+    @property
+    def time_limit_s(self) -> float | None: ...
+    @property
+    def memory_limit_bytes(self) -> int | None: ...
+
+
+class Worker:
+    """The three steps of a scan; the middle one alone uses the networks.
+
+    Parameters
+    ----------
+    options
+        What to find and how.
+    report
+        The networks, all there.
+    device
+        As torch names it.
+    model
+        Record of what makes the segmentations.
+    """
+
+    def __init__(
+        self, options: WorkerOptions, report: WeightsReport, device: str, model: dict[str, object]
+    ) -> None:
+        self.options, self.device, self.weights, self.model = options, device, report.folder, model
+        package.private_home(options.home_dir, report.folder)
+        self.reuse = package.can_reuse_networks()
+        self.networks: dict[str, package.Network] = {}
+        self.specs = [network.spec for network in report.networks]
+        self._deadline = float("inf")
+        self._saving_memory = False
+
+    def read(self, scan: ScanInput) -> Ready:
+        """Read and check a CT, and resample it as far as that needs no network."""
+        start = time.perf_counter()
+        check_size(scan.key, grid_of_file(scan.ct_path), limit_bytes=self.options.memory_limit_bytes)
+        volume = read_volume(scan.ct_path)
+        check_intensities(scan.key, volume)
+        prepared = prepare(volume, self.specs, body_crop_mm=self.options.body_crop_mm)
+        return Ready(volume, prepared, time.perf_counter() - start)
+
+    def infer(self, scan: ScanInput, ready: Future[Ready]) -> Inferred:
+        """Run the networks, again with less memory where it ran out."""
+        this = ready.result()
+        start = time.perf_counter()
+        limit = self.options.time_limit_s
+        self._deadline = float("inf") if limit is None else start + limit
+        prediction: Prediction | None = None
+        try:
+            prediction = self._predict(this)
+        except (Exception, SystemExit) as error:
+            if isinstance(error, ParaspinalError) or not package.is_out_of_memory(error):
+                raise
+        if prediction is None:  # only now: while the error lives, its frames hold the memory
+            prediction = self._again_with_less_memory(scan, this)
+        seconds = time.perf_counter() - start
+        return Inferred(this.volume, prediction, this.seconds, seconds, self._saving_memory)
+
+    def finish(self, scan: ScanInput, inferred: Inferred) -> Segmentation:
+        """Bring the package's numbers into the study's label values, and judge them."""
+        start, volume, prediction = time.perf_counter(), inferred.volume, inferred.prediction
+        composer = LabelComposer(volume.image_shape)
+        composer.add_values(prediction.total, {name: TOTAL_NUMBERS[name] for name in self.options.classes})
+        if prediction.bodies is not None:
+            composer.add_bodies(prediction.bodies)
+        reason, findings = output_verdict(composer.labels, self.options.levels)
+        return Segmentation(
+            scan.key,
+            Volume(composer.labels, volume.affine),
+            label_table(self.options.levels),
+            self.model,
+            reason,
+            findings,
+            {
+                "device": self.device,
+                "networks_reused": self.reuse,
+                "saving_memory": inferred.saving_memory,
+                "reading_s": round(inferred.reading, 3),
+                "inference_s": round(inferred.inference, 3),
+                "labelling_s": round(time.perf_counter() - start, 3),
+            },
+        )
+
+    def _predict(self, ready: Ready) -> Prediction:
+        if not self.reuse:
+            return self._public(ready.volume)
+        for spec in self.specs:
+            if spec.role not in self.networks:
+                self.networks[spec.role] = self._load(spec)
+        return predict(
+            ready.volume,
+            self.networks,
+            self.options.classes,
+            prepared=ready.prepared,
+            body_crop_mm=self.options.body_crop_mm,
+        )
+
+    def _load(self, spec: NetworkSpec) -> package.Network:
+        network = package.load_network(self.weights, spec, self.device)
+        network.before_each_patch(self._check_time)
+        if self._saving_memory:
+            network.save_memory()
+        return network
+
+    def _public(self, volume: Volume) -> Prediction:
+        """The package's own calls, for versions with which reuse was not tried."""
+        import nibabel as nib
+
+        nifti: Any = nib.Nifti1Image
+        image = nifti(volume.data, volume.affine)
+        call: dict[str, Any] = {"device": self.device, "weights": self.weights}
+        total = package.public_call(
+            image, task="total", fast=self.options.fast, roi_subset=list(self.options.classes), **call
+        )
+        self._check_time()
+        bodies: NDArray[np.bool_] | None = None
+        if self.options.bodies:
+            found = package.public_call(image, task=self.options.body_task, **call)
+            bodies = found == 1 if self.options.body_task == "vertebrae_body" else found > 0
+        return Prediction(total, bodies)
+
+    def _again_with_less_memory(self, scan: ScanInput, ready: Ready) -> Prediction:
+        self._saving_memory = True  # from now on, also for the scans that follow
+        for network in self.networks.values():
+            network.save_memory()
+        gc.collect()
+        try:
+            return self._predict(ready)
+        except (Exception, SystemExit) as error:
+            if not package.is_out_of_memory(error):
+                raise
+            shape = "x".join(map(str, ready.volume.data.shape))
+            raise SegmentationError(
+                "E-SEG-32",
+                f"{scan.key}: out of memory on {self.device} for {shape} voxels, also with results kept off the GPU",
+                "segment this scan with `device: cpu`, with `fast: true`, or on a machine with more memory",
+            ) from error
+
+    def _check_time(self) -> None:
+        if time.perf_counter() > self._deadline:
+            raise SegmentationError(
+                "E-SEG-33",
+                f"not done within the time limit of {self.options.time_limit_s:g} s on {self.device}",
+                "raise `time_limit_s` in the study file, or use a GPU or `fast: true`",
+            )
+
+
+def in_parallel(worker: Worker, scans: Iterable[ScanInput]) -> Iterator[Segmentation | SegmentationFailure]:
+    """Read the next scans and hand over the last ones while the networks work on this one."""
+    reader, runner = ThreadPoolExecutor(1, "read"), ThreadPoolExecutor(1, "infer")
+    waiting: deque[tuple[ScanInput, Future[Inferred]]] = deque()
+    try:
+        for scan in scans:
+            ready = reader.submit(worker.read, scan)
+            waiting.append((scan, runner.submit(worker.infer, scan, ready)))
+            if len(waiting) > LOOKAHEAD:
+                yield _hand_over(worker, *waiting.popleft())
+        while waiting:
+            yield _hand_over(worker, *waiting.popleft())
+    finally:
+        for pool in (reader, runner):
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _hand_over(
+    worker: Worker, scan: ScanInput, inferred: Future[Inferred]
+) -> Segmentation | SegmentationFailure:
+    try:
+        return worker.finish(scan, inferred.result())
+    except ParaspinalError as error:
+        return SegmentationFailure(scan.key, error)
+    except SystemExit as error:  # how the package reports licences and missing files
+        return SegmentationFailure(
+            scan.key,
+            SegmentationError(
+                "E-SEG-31",
+                f"{scan.key}: TotalSegmentator ended the program with {error.code!r}",
+                "check licence and weights with `paraspinal weights --check STUDY`",
+            ),
+        )
+    except Exception as error:  # noqa: BLE001 - the batch goes on, whatever a package does with one scan
+        return SegmentationFailure(
+            scan.key,
+            SegmentationError(
+                "E-SEG-34",
+                f"{scan.key}: TotalSegmentator failed: {type(error).__name__}: {error}",
+                "look at the scan; if it is sound, report the message",
+            ),
+        )

@@ -1,0 +1,105 @@
+"""Where networks run: a clear choice, never a silent one, and no GPU for two workers at once."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from paraspinal_assets.errors import SegmentationError
+
+_log = logging.getLogger(__name__)
+
+_LOOK_EVERY_S = 0.5
+
+CPU_MINUTES = {True: "2 to 5", False: "10 to 30"}
+"""Rough minutes per chest CT on eight cores with the published networks: 3 mm (True) and 1.5 mm (False)."""
+
+
+def resolve_device(wanted: str, *, fast: bool = False) -> str:
+    """The device to use, as torch names it; ``cuda`` where any GPU will do.
+
+    Parameters
+    ----------
+    wanted
+        ``cpu``; ``gpu`` or ``cuda`` (refused without one), ``cuda:1``; ``auto``: a GPU if there is one,
+        otherwise the CPU, with a warning that says what it will take.
+    fast
+        Whether the 3 mm network is used, for the estimate.
+
+    Raises
+    ------
+    SegmentationError
+        E-SEG-02.
+    """
+    name = wanted.replace("gpu", "cuda")
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda", "auto") or (index and not index.isdigit()):
+        raise SegmentationError("E-SEG-02", f"unknown device {wanted!r}", "use cpu, gpu, gpu:N or auto")
+    if kind == "cpu":
+        return "cpu"
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if count > int(index or 0):
+        return f"cuda:{index}" if index else "cuda"
+    seen = f"torch {torch.__version__} sees {count} GPUs, CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES')}"
+    if kind == "cuda":
+        raise SegmentationError(
+            "E-SEG-02",
+            f"device {wanted!r} is not there: {seen}",
+            f"start on a machine with a GPU, or set `device: cpu` and expect {CPU_MINUTES[fast]} minutes per scan",
+        )
+    _log.warning("no GPU (%s): segmenting on the CPU, about %s minutes per chest CT", seen, CPU_MINUTES[fast])
+    return "cpu"
+
+
+@contextmanager
+def own_device(device: str, folder: Path, *, gpus: int | None = None) -> Iterator[str]:
+    """Hold a GPU for this worker alone, and wait for one where all are held; the CPU belongs to everyone.
+
+    Parameters
+    ----------
+    device
+        As `resolve_device` gives it.
+    folder
+        Where the locks are, common to the workers that share the GPUs; a worker that dies loses its lock.
+    gpus
+        Number of GPUs; None asks torch, which heeds CUDA_VISIBLE_DEVICES.
+    """
+    kind, _, index = device.partition(":")
+    if kind != "cuda":
+        yield device
+        return
+    if gpus is None:
+        import torch
+
+        gpus = torch.cuda.device_count()
+    numbers = [int(index)] if index else range(gpus)
+    folder.mkdir(parents=True, exist_ok=True)
+    while True:
+        for number in numbers:
+            with open(folder / f"gpu-{_physical(number)}.lock", "a") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                yield f"cuda:{number}"
+                return
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _physical(number: int) -> str:
+    """Name of a GPU that does not depend on which of them this process may see.
+
+    Machines number their GPUs alike, and so does Slurm within each job's share of a machine: the folder of the
+    locks may be common to many machines, and GPUs of different machines or jobs are different ones.
+    """
+    place = f"job-{job}" if (job := os.environ.get("SLURM_JOB_ID")) else socket.gethostname()
+    visible = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return f"{place}-{visible[number] if number < len(visible) else number}"

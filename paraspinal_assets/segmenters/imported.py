@@ -1,0 +1,133 @@
+"""Segmentations that exist already: one file per class in a folder, or one multi-label file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paraspinal_assets.errors import ParaspinalError, SegmentationError
+from paraspinal_assets.imaging.labels import check_level, label_table
+from paraspinal_assets.imaging.volume import Volume
+from paraspinal_assets.segmenters.base import ScanInput, Segmentation, SegmentationFailure
+from paraspinal_assets.segmenters.compose import LabelComposer
+from paraspinal_assets.segmenters.gates import output_verdict
+from paraspinal_assets.segmenters.grids import Grid, fit_to_grid
+from paraspinal_assets.segmenters.label_files import (
+    MUSCLES,
+    find_files,
+    read_mask,
+    read_multi_label,
+    values_of,
+)
+from paraspinal_assets.segmenters.nifti import grid_of_file
+
+
+@dataclass(frozen=True)
+class ImportedSegmenter:
+    """Brings segmentations that exist already into the study's label values.
+
+    Parameters
+    ----------
+    levels
+        Levels to take over, such as ``T1`` .. ``T10``.
+    label_map
+        Class name -> value in a multi-label file. None: the file's own label table (NIfTI extension), and
+        without one TotalSegmentator's numbers of the task ``total``.
+    names
+        Class name -> file name without ending, for folders whose files are called otherwise.
+    bodies
+        Class whose file, or value in the multi-label file, holds the vertebral bodies of all levels; None to
+        ignore bodies. Where it is absent the whole vertebra carries its ``rest`` value.
+    resample
+        Bring masks of another grid to the CT's by nearest neighbour instead of refusing them.
+
+    Class names are TotalSegmentator's: ``autochthon_left``, ``autochthon_right``, ``vertebrae_T1`` ...
+    """
+
+    levels: Sequence[str]
+    label_map: Mapping[str, int] | None = None
+    names: Mapping[str, str] | None = None
+    bodies: str | None = "vertebrae_body"
+    resample: bool = False
+
+    def __post_init__(self) -> None:
+        for level in self.levels:
+            check_level(level)
+
+    def version(self) -> dict[str, str]:
+        """Options that change voxels; the files themselves are inputs with a digest of their own."""
+        return {
+            "segmenter": "imported",
+            "rules": "2",
+            "levels": ",".join(self.levels),
+            "label_map": ",".join(f"{k}={v}" for k, v in sorted((self.label_map or {}).items())),
+            "names": ",".join(f"{k}={v}" for k, v in sorted((self.names or {}).items())),
+            "bodies": self.bodies or "",
+            "resample": str(self.resample).lower(),
+        }
+
+    def segment(self, scans: Iterable[ScanInput]) -> Iterator[Segmentation | SegmentationFailure]:
+        """Read, check and relabel the segmentation of every scan; one item per scan, in order."""
+        for scan in scans:
+            try:
+                yield self._import(scan)
+            except ParaspinalError as error:
+                yield SegmentationFailure(scan.key, error)
+            except OSError as error:
+                yield SegmentationFailure(
+                    scan.key,
+                    SegmentationError(
+                        "E-SEG-25", f"{scan.key}: cannot read: {error}", "restore the file named"
+                    ),
+                )
+
+    def _import(self, scan: ScanInput) -> Segmentation:
+        path = scan.segmentation_path
+        if path is None or not path.exists():
+            raise SegmentationError(
+                "E-SEG-20",
+                f"{scan.key}: no segmentation at {path}",
+                "check this exam's segmentation folder in the study file, or choose another segmenter",
+            )
+        grid = grid_of_file(scan.ct_path)
+        wanted = [*MUSCLES, *(f"vertebrae_{level}" for level in self.levels)]
+        source = find_files(path, wanted, self.names or {}, self.bodies)
+        composer = LabelComposer(grid.shape)
+        model: dict[str, object] = {"segmenter": "imported", "source": source.kind}
+        if source.multi_label is None:
+            present = [name for name in wanted if name in source.files]
+            for name in present:
+                composer.add(name, self._mask(source.files[name], scan, grid))
+        else:
+            values, model["labels_from"] = values_of(
+                source.multi_label, self.label_map, [*wanted, self.bodies or ""]
+            )
+            body_value = values.pop(self.bodies or "", None)
+            data, found = read_multi_label(source.multi_label)
+            data = self._fit(data, found, source.multi_label, scan, grid)
+            composer.add_values(data, values)
+            if body_value is not None:
+                composer.add_bodies(data == body_value)
+            present = list(values)
+        if self.bodies and self.bodies in source.files:
+            composer.add_bodies(self._mask(source.files[self.bodies], scan, grid))
+        model |= {
+            "bodies": composer.has_bodies,
+            "overlapping_voxels": composer.overlapping_voxels,
+            "classes_without_file": [name for name in wanted if name not in present],
+        }
+        reason, findings = output_verdict(composer.labels, self.levels)
+        volume = Volume(composer.labels, grid.affine)
+        return Segmentation(scan.key, volume, label_table(self.levels), model, reason, findings)
+
+    def _mask(self, path: Path, scan: ScanInput, grid: Grid) -> NDArray[np.bool_]:
+        mask, found = read_mask(path)
+        return self._fit(mask.view(np.uint8), found, path, scan, grid).view(np.bool_)
+
+    def _fit(self, data: NDArray[Any], found: Grid, path: Path, scan: ScanInput, grid: Grid) -> NDArray[Any]:
+        return fit_to_grid(data, found, grid, names=(path, scan.ct_path), resample=self.resample)

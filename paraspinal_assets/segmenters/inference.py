@@ -1,0 +1,240 @@
+"""TotalSegmentator's way from a CT to labels, with the CT read once and the networks already in memory.
+
+The same steps as the package's ``totalsegmentator(roi_subset=...)`` call, in memory instead of through files:
+rough segmentation at 6 mm, crop with a margin, linear resampling, networks, nearest-neighbour resampling back.
+Each step names the function it follows; a test compares the voxels with those of the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from totalsegmentator.map_to_binary import class_map, class_map_5_parts
+from totalsegmentator.postprocessing import postprocess_vertebrae_pp
+
+from paraspinal_assets.imaging.volume import Volume
+from paraspinal_assets.segmenters.package import Network
+from paraspinal_assets.segmenters.weights import NetworkSpec
+
+CROP_MARGIN_MM: Final = 20.0
+"""Margin around the rough segmentation (``crop_addon`` of the call with ``roi_subset``)."""
+
+TOTAL_NUMBERS: Final[dict[str, int]] = {name: number for number, name in class_map["total"].items()}
+"""Class name -> number in the task ``total``."""
+
+_PARTS: Final = {"vertebrae": "class_map_part_vertebrae", "muscles": "class_map_part_muscles"}
+_BODY: Final = 1
+"""Number of the vertebral bodies in the task ``vertebrae_body``; 2 is the discs."""
+
+Slices = tuple[slice, slice, slice]
+Edges = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Labels of one scan on the grid of its CT.
+
+    Attributes
+    ----------
+    total
+        Numbers of the task ``total``, wanted classes only, shape of the CT.
+    bodies
+        Mask of the vertebral bodies, shape of the CT; None where they were not asked for.
+    """
+
+    total: NDArray[np.uint8]
+    bodies: NDArray[np.bool_] | None
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """An image at a network's spacing: voxels ``(x, y, z)`` and voxel edges in mm."""
+
+    data: NDArray[Any]
+    edges: Edges
+
+
+def predict(
+    volume: Volume,
+    networks: Mapping[str, Network],
+    classes: Sequence[str],
+    *,
+    prepared: Mapping[str, Resampled] | None = None,
+    body_crop_mm: float | None = None,
+) -> Prediction:
+    """Run the networks over one CT.
+
+    Parameters
+    ----------
+    volume
+        The CT, RAS+.
+    networks
+        By role: ``rough``; ``total``, or ``vertebrae`` and ``muscles``; ``bodies`` if wanted.
+    classes
+        Wanted classes of the task ``total``.
+    prepared
+        By role: the whole CT as `prepare` resampled it beforehand.
+    body_crop_mm
+        Look for bodies only around the vertebrae found, with this margin; None looks everywhere, as the
+        task ``vertebrae_body`` does.
+    """
+    shape = volume.data.shape
+    wanted = np.zeros(256, dtype=bool)
+    wanted[[TOTAL_NUMBERS[name] for name in classes]] = True
+    edges = voxel_edges(volume.affine)
+
+    network = networks["rough"]
+    ready = prepared or {}
+    image = ready.get("rough") or resample_linear(volume.data, volume.affine, network.spec.spacing_mm)
+    found = network(image.data, image.edges)
+    total = np.zeros(shape, dtype=np.uint8, order="F")
+    box = box_around(wanted[found], shape, CROP_MARGIN_MM, edges)
+    if box is not None:
+        total[box] = _total(volume.data[box], volume.affine, networks, wanted)
+    if "bodies" not in networks:
+        return Prediction(total, None)
+
+    network = networks["bodies"]
+    bodies = np.zeros(shape, dtype=np.bool_, order="F")
+    where: Slices | None = (slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2]))
+    if body_crop_mm is not None:
+        vertebrae = np.isin(total, [n for name, n in TOTAL_NUMBERS.items() if name.startswith("vertebrae")])
+        where = box_around(vertebrae, shape, body_crop_mm, edges)
+    if where is not None:
+        part = volume.data[where]
+        image = ready.get("bodies") or resample_linear(part, volume.affine, network.spec.spacing_mm)
+        bodies[where] = resample_nearest(bodies_of(image, network), part.shape)
+    return Prediction(total, bodies)
+
+
+def prepare(
+    volume: Volume, specs: Iterable[NetworkSpec], *, body_crop_mm: float | None
+) -> dict[str, Resampled]:
+    """What can be resampled before any network has run: the whole CT, for those that look at it whole."""
+    roles = ("rough",) if body_crop_mm is not None else ("rough", "bodies")
+    return {
+        spec.role: resample_linear(volume.data, volume.affine, spec.spacing_mm)
+        for spec in specs
+        if spec.role in roles
+    }
+
+
+def _total(
+    part: NDArray[Any],
+    affine: NDArray[np.float64],
+    networks: Mapping[str, Network],
+    wanted: NDArray[np.bool_],
+) -> NDArray[np.uint8]:
+    """Numbers of the task ``total`` in a cropped CT (``nnUNet_predict_image``)."""
+    if part.dtype.kind == "f":
+        part = part.astype(np.int32)  # crop_to_mask truncates before it resamples
+    if "total" in networks:
+        image = resample_linear(part, affine, networks["total"].spec.spacing_mm)
+        combined = networks["total"](image.data, image.edges)
+    else:
+        image = resample_linear(part, affine, networks["muscles"].spec.spacing_mm)
+        combined = np.zeros(image.data.shape, dtype=np.uint8)
+        for role, name in _PARTS.items():
+            mapped = _part_table(name)[networks[role](image.data, image.edges)]
+            np.copyto(combined, mapped, where=mapped != 0)
+    return resample_nearest(np.where(wanted[combined], combined, 0).astype(np.uint8), part.shape)
+
+
+def bodies_of(image: Resampled, network: Network) -> NDArray[np.bool_]:
+    """Mask of the vertebral bodies in an image at the network's spacing.
+
+    The task ``vertebrae_pp`` shrinks bodies before it tells them apart; its own postprocessing makes them whole.
+    """
+    labels = network(image.data, image.edges)
+    if network.spec.task == "vertebrae_body":
+        return np.equal(labels, _BODY)
+    edges = tuple(float(edge) for edge in image.edges)
+    whole: NDArray[np.uint8] = postprocess_vertebrae_pp(
+        labels, class_map[network.spec.task], voxel_volume=float(np.prod(edges)), voxel_spacing=edges
+    )
+    return np.greater(whole, 0)
+
+
+def _part_table(name: str) -> NDArray[np.uint8]:
+    """Number in one network of the task ``total`` -> number in the task; 0 for what it does not know.
+
+    All classes take part, wanted or not: where a later network finds one that is not wanted, such as the
+    spinal cord, it takes the voxel from the earlier network before unwanted classes are dropped.
+    """
+    table = np.zeros(256, dtype=np.uint8)
+    for number, class_name in class_map_5_parts[name].items():
+        table[number] = TOTAL_NUMBERS[class_name]
+    return table
+
+
+def voxel_edges(affine: NDArray[np.float64]) -> Edges:
+    """Voxel edges in mm as a NIfTI header holds them: float32, which decides how sizes are rounded."""
+    edges: Edges = np.sqrt((affine[:3, :3] ** 2).sum(axis=0)).astype(np.float32)
+    return edges
+
+
+def resample_linear(data: NDArray[Any], affine: NDArray[np.float64], spacing_mm: float) -> Resampled:
+    """Linear resampling to cubes, corner voxels aligned, values truncated to integers (``change_spacing``).
+
+    Parameters
+    ----------
+    data
+        Shape ``(x, y, z)``, HU.
+    affine
+        Its affine, or that of the image it was cut from: only the voxel edges count.
+    spacing_mm
+        Edge of the cubes.
+    """
+    edges = voxel_edges(affine)
+    zoom: NDArray[np.float64] = edges / np.full(3, spacing_mm)
+    if np.array_equal(edges, np.full(3, spacing_mm)):
+        return Resampled(data, edges)
+    resampled = ndimage.zoom(data, zoom, order=1, mode="nearest", output=np.float64)
+    new_affine = affine.copy()
+    new_affine[:3, :3] /= zoom
+    return Resampled(resampled.astype(np.int32), voxel_edges(new_affine))
+
+
+def resample_nearest(labels: NDArray[Any], shape: Sequence[int]) -> NDArray[Any]:
+    """Nearest-neighbour resampling to a shape, corner voxels aligned (``change_spacing`` with order 0)."""
+    return labels[np.ix_(*_nearest_indices(labels.shape, shape))]
+
+
+def _nearest_indices(old: Sequence[int], new: Sequence[int]) -> list[NDArray[np.int64]]:
+    """For every axis: index in the old grid of each index in the new one; halves go up, as in scipy."""
+    indices = []
+    for n_old, n_new in zip(old, new, strict=True):
+        ratio = (n_old - 1) / (n_new - 1) if n_new > 1 else 1.0
+        indices.append(np.minimum(np.floor(np.arange(n_new) * ratio + 0.5), n_old - 1).astype(np.int64))
+    return indices
+
+
+def box_around(
+    mask: NDArray[np.bool_], shape: Sequence[int], margin_mm: float, edges: Edges
+) -> Slices | None:
+    """Box of a mask with a margin, in a grid of another size (``crop_to_mask``); None for an empty mask.
+
+    Parameters
+    ----------
+    mask
+        At any resolution over the same field of view, corner voxels aligned.
+    shape, edges
+        Size of the grid in which the box is wanted, and its voxel edges in mm.
+    margin_mm
+        Added on every side, rounded down to voxels.
+    """
+    margins = (margin_mm / edges.astype(np.float64)).astype(int)
+    box = []
+    for axis, index in enumerate(_nearest_indices(mask.shape, shape)):
+        others = tuple(other for other in range(3) if other != axis)
+        hits = np.flatnonzero(np.any(mask, axis=others)[index])
+        if not hits.size:
+            return None
+        low, high = int(hits[0]) - int(margins[axis]), int(hits[-1]) + 1 + int(margins[axis])
+        box.append(slice(max(0, low), min(int(shape[axis]), high)))
+    return (box[0], box[1], box[2])

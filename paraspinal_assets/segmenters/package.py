@@ -1,0 +1,251 @@
+"""The one place that touches the inside of the TotalSegmentator and nnU-Net packages.
+
+Neither has a public entry that keeps networks loaded from scan to scan. With the versions for which this was
+tried (`TESTED`), networks are loaded once and run through nnU-Net's predictor; with any other version the
+public ``totalsegmentator()`` call is used for every scan, slower but as its authors intend.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paraspinal_assets.errors import SegmentationError
+from paraspinal_assets.segmenters.weights import PLACEHOLDERS, NetworkSpec, weights_name
+
+TESTED: Final = {"TotalSegmentator": ("2.18.",), "nnunetv2": ("2.8.",)}
+"""Version prefixes for which reusing networks was shown to give the voxels of the public call."""
+
+_CPU_ALLOCATOR: Final = "DefaultCPUAllocator"
+"""Named in the plain RuntimeError by which torch says that the machine has no memory left."""
+
+_CONFIG: Final = {
+    "totalseg_id": "totalseg_OFFLINE0",
+    "send_usage_stats": False,
+    "prediction_counter": 0,
+    "statistics_disclaimer_shown": True,
+}
+
+
+def package_versions() -> dict[str, str]:
+    """Installed versions of the two packages; ``absent`` where one is not installed."""
+    found = {}
+    for name in TESTED:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def can_reuse_networks() -> bool:
+    """Whether the installed versions are among those tested for reuse."""
+    versions = package_versions()
+    return all(versions[name].startswith(prefixes) for name, prefixes in TESTED.items())
+
+
+def private_home(home_dir: Path, weights: Path) -> None:
+    """Make a TotalSegmentator home for this worker alone, and switch usage statistics off in it.
+
+    The package rewrites ``config.json`` on every run without a lock, so that workers with one home damage it.
+    nnU-Net reads its folders when it is imported: call this before.
+    """
+    home_dir.mkdir(parents=True, exist_ok=True)
+    temporary = home_dir / f"config.json.{os.getpid()}"
+    temporary.write_text(json.dumps(_CONFIG))
+    temporary.replace(home_dir / "config.json")
+    os.environ["TOTALSEG_HOME_DIR"] = str(home_dir)
+    os.environ["TOTALSEG_WEIGHTS_PATH"] = str(weights)
+    for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
+        os.environ[name] = str(weights)
+
+
+def register_trainers() -> None:
+    """Tell nnU-Net its trainer classes, so that it does not search for them.
+
+    The search imports every trainer, and with them torchvision, which fails where its build does not match
+    that of torch ("operator torchvision::nms does not exist").
+    """
+    import totalsegmentator.nnunet as package
+    from nnunetv2.training.nnUNetTrainer.variants.data_augmentation.nnUNetTrainerDAOrd0 import (
+        nnUNetTrainer_DASegOrd0,
+    )
+    from nnunetv2.training.nnUNetTrainer.variants.data_augmentation.nnUNetTrainerNoMirroring import (
+        nnUNetTrainerNoMirroring,
+    )
+    from nnunetv2.training.nnUNetTrainer.variants.training_length.nnUNetTrainer_Xepochs_NoMirroring import (
+        nnUNetTrainer_4000epochs_NoMirroring,
+    )
+
+    for trainer in (nnUNetTrainer_4000epochs_NoMirroring, nnUNetTrainerNoMirroring, nnUNetTrainer_DASegOrd0):
+        package.custom_trainers[trainer.__name__] = trainer
+
+
+@dataclass
+class Network:
+    """A network in memory, ready for any number of volumes."""
+
+    spec: NetworkSpec
+    predictor: Any
+
+    def __call__(self, image: NDArray[Any], edges: Iterable[float]) -> NDArray[np.uint8]:
+        """Segment a volume.
+
+        Parameters
+        ----------
+        image
+            HU, shape ``(x, y, z)``, RAS+, at about ``spec.spacing_mm``.
+        edges
+            Its voxel edges in mm along x, y, z.
+
+        Returns
+        -------
+        The network's own label numbers, same shape.
+        """
+        import torch
+
+        p = self.predictor
+        plans, configuration = p.plans_manager, p.configuration_manager
+        preprocessor = configuration.preprocessor_class(verbose=False)
+        data, _, properties = preprocessor.run_case_npy(
+            image.transpose(2, 1, 0)[None],
+            None,
+            {"spacing": [float(edge) for edge in edges][::-1]},
+            plans,
+            configuration,
+            p.dataset_json,
+        )
+        logits = p.predict_logits_from_preprocessed_data(torch.from_numpy(data))
+        resampled = configuration.resampling_fn_probabilities(
+            logits,
+            properties["shape_after_cropping_and_before_resampling"],
+            configuration.spacing,
+            properties["spacing"],
+        )
+        labels = np.zeros(properties["shape_before_cropping"], dtype=np.uint8)
+        box = tuple(slice(low, high) for low, high in properties["bbox_used_for_cropping"])
+        labels[box] = _first_maximum(torch.as_tensor(resampled))
+        return labels.transpose(plans.transpose_backward).transpose(2, 1, 0)
+
+    def before_each_patch(self, hook: Callable[[], None]) -> Any:
+        """Call `hook` before every patch; what it raises ends the volume. The handle has ``remove()``."""
+        return self.predictor.network.register_forward_pre_hook(lambda *_: hook())
+
+    def save_memory(self) -> None:
+        """Collect the patches' results outside of the GPU from now on, and give back what it holds in reserve."""
+        import torch
+
+        self.predictor.perform_everything_on_device = False
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _first_maximum(logits: Any) -> NDArray[np.uint8]:
+    """Index of the largest of the channels, the first one of equals: nnU-Net's argmax, three times as fast.
+
+    Parameters
+    ----------
+    logits
+        Tensor of shape ``(channels, z, y, x)``, fewer than 256 channels.
+    """
+    import torch
+
+    best = logits[0].float()
+    labels = torch.zeros(best.shape, dtype=torch.uint8, device=best.device)
+    for channel in range(1, logits.shape[0]):
+        values = logits[channel].float()
+        labels.masked_fill_(values > best, channel)
+        torch.maximum(best, values, out=best)
+    found: NDArray[np.uint8] = labels.cpu().numpy()
+    return found
+
+
+def load_network(weights: Path, spec: NetworkSpec, device: str) -> Network:
+    """Load a network from nnU-Net's results folder onto ``cpu`` or ``cuda:N``."""
+    import torch
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+    register_trainers()
+    on = torch.device(device)
+    with contextlib.redirect_stdout(io.StringIO()):  # on a CPU the constructor always announces just that
+        predictor = nnUNetPredictor(
+            tile_step_size=spec.step,
+            use_gaussian=True,
+            use_mirroring=False,
+            perform_everything_on_device=on.type == "cuda",
+            device=on,
+            verbose=False,
+            verbose_preprocessing=False,
+            allow_tqdm=False,
+        )
+    predictor.initialize_from_trained_model_folder(
+        str(weights / spec.model_folder), use_folds=[0], checkpoint_name="checkpoint_final.pth"
+    )
+    return Network(spec, predictor)
+
+
+def public_call(image: Any, *, task: str, device: str, weights: Path, **options: Any) -> NDArray[np.uint8]:
+    """TotalSegmentator's own entry, never downloading: label numbers of the task, shape of the image.
+
+    Parameters
+    ----------
+    image
+        nibabel image.
+    task
+        ``total`` or ``vertebrae_body``.
+    device
+        ``cpu``, ``cuda`` or ``cuda:1``.
+    weights
+        Weights folder.
+    options
+        Further options of the call.
+    """
+    import totalsegmentator.python_api as api
+
+    register_trainers()
+    for dataset in PLACEHOLDERS:
+        (weights / weights_name(dataset)).mkdir(parents=True, exist_ok=True)
+
+    def refuse(task_id: int) -> None:
+        if not (weights / weights_name(task_id)).is_dir():
+            raise SegmentationError(
+                "E-SEG-01",
+                f"{weights_name(task_id)} is not in {weights}",
+                "run `paraspinal weights --fetch STUDY`",
+            )
+
+    api.download_pretrained_weights = refuse
+    result = api.totalsegmentator(
+        image,
+        None,
+        ml=True,
+        task=task,
+        device=device.replace("cuda", "gpu"),
+        quiet=True,
+        nr_thr_saving=1,
+        nr_thr_resamp=1,
+        **options,
+    )
+    labels: NDArray[np.uint8] = np.asanyarray(result.dataobj).astype(np.uint8, copy=False)
+    return labels
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that memory ran out, on the GPU or off it."""
+    if isinstance(error, MemoryError):
+        return True
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and _CPU_ALLOCATOR in str(error)

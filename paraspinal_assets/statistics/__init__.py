@@ -1,0 +1,1 @@
+"""Pure statistics: data frames in, typed results out. No Dagster, no files."""

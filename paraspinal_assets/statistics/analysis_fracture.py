@@ -1,0 +1,211 @@
+"""The fracture half of an analysis: logistic models, their predictions, and how well these do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from paraspinal_assets.statistics import auc_tables, calibration, decision, reclassification, thresholds
+from paraspinal_assets.statistics.analysis_data import AnalysisData
+from paraspinal_assets.statistics.diagnostics import logistic_problems
+from paraspinal_assets.statistics.logistic import LogisticFit, fit_logistic
+from paraspinal_assets.statistics.optimism import bootstrap_optimism
+from paraspinal_assets.statistics.problems import NO_ANSWER, Problem
+from paraspinal_assets.statistics.profile import profile_intervals
+from paraspinal_assets.statistics.rank import Vector
+from paraspinal_assets.statistics.resampling import out_of_fold, stratified_folds
+from paraspinal_assets.statistics.spec import AnalysisSpec
+from paraspinal_assets.statistics.tables import stack
+
+Tables = dict[str, pd.DataFrame]
+Found = pd.DataFrame | tuple[pd.DataFrame, Iterable[Problem]]
+ESTIMATES = ("apparent", "out_of_fold")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Risks of every model for every row of the table, NaN where a model has none.
+
+    Parameters
+    ----------
+    outcome
+        0/1, NaN where missing, shape ``(n,)``.
+    folds
+        Fold of each row; None where there are none.
+    risks
+        ``apparent`` and ``out_of_fold``, each model name to shape ``(n,)``.
+    """
+
+    outcome: Vector
+    folds: npt.NDArray[np.generic] | None
+    risks: Mapping[str, Mapping[str, Vector]]
+
+
+def fit_fracture_models(
+    data: AnalysisData, spec: AnalysisSpec, table: pd.DataFrame | None = None
+) -> tuple[dict[str, LogisticFit], list[Problem]]:
+    """All logistic models that can be fitted, and why the others cannot."""
+    fits: dict[str, LogisticFit] = {}
+    problems: list[Problem] = []
+    for (kind, model), formula in spec.formulas().items():
+        if kind != "logistic":
+            continue
+        try:
+            fits[model] = fit_logistic(data.design(formula, table))
+        except NO_ANSWER as error:
+            problems.append(Problem.from_error("logistic", model, error))
+    return fits, problems
+
+
+def choose_folds(
+    data: AnalysisData, spec: AnalysisSpec
+) -> tuple[npt.NDArray[np.generic] | None, list[Problem]]:
+    """The folds given, or stratified ones; rows without an outcome are dealt as a class of their own."""
+    if data.folds is not None:
+        return data.folds, []
+    column = data.completed.get(spec.fracture) if spec.fracture is not None else None
+    if column is None:
+        return None, []
+    outcome = column.to_numpy(dtype=float)
+    known = np.isfinite(outcome)
+    folds = np.ones(len(outcome), dtype=np.int64)
+    try:
+        folds[known] = stratified_folds(outcome[known], spec.folds, seed=spec.seed)
+    except NO_ANSWER as error:
+        return None, [Problem.from_error("predictions", "", error)]
+    folds[~known] = np.arange((~known).sum()) % spec.folds + 1
+    return folds, []
+
+
+def predict(
+    fits: Mapping[str, LogisticFit], data: AnalysisData, spec: AnalysisSpec
+) -> tuple[Predictions, list[Problem]]:
+    """Apparent and out-of-fold risks of fitted models."""
+    folds, problems = choose_folds(data, spec)
+    n = len(data.completed)
+    risks: dict[str, dict[str, Vector]] = {estimate: {} for estimate in ESTIMATES}
+    for model, fit in fits.items():
+        apparent, honest = np.full(n, np.nan), np.full(n, np.nan)
+        apparent[fit.design.rows] = fit.probabilities
+        if folds is not None:
+            part = out_of_fold(fit, folds[fit.design.rows])
+            honest[fit.design.rows] = part.probabilities
+            problems += [Problem("predictions", model, "W-STAT-FOLD", note) for note in part.notes]
+        risks["apparent"][model], risks["out_of_fold"][model] = apparent, honest
+    outcome = np.full(n, np.nan)
+    if spec.fracture in data.completed.columns:
+        outcome = data.completed[spec.fracture].to_numpy(dtype=float)
+    return Predictions(outcome, folds, risks), problems
+
+
+def coefficient_tables(fits: Mapping[str, LogisticFit], spec: AnalysisSpec) -> tuple[Tables, list[Problem]]:
+    """Coefficients with Wald and profile limits, and what is wrong with each model."""
+    problems: list[Problem] = []
+    parts = []
+    for model, fit in fits.items():
+        problems += logistic_problems(model, fit)
+        limits = profile_intervals(fit, level=spec.level, method=spec.profile)
+        parts.append(fit.coefficient_table(limits, level=spec.level).assign(model=model))
+    return {"logistic_coefficients": stack("logistic_coefficients", parts)}, problems
+
+
+def performance_tables(
+    predictions: Predictions, fits: Mapping[str, LogisticFit], spec: AnalysisSpec
+) -> tuple[Tables, list[Problem]]:
+    """Every table made from predictions, a model or pair at a time, so that each fails alone."""
+    collect = _Collector()
+    y, cuts = predictions.outcome, spec.risk_cuts
+    for estimate in ESTIMATES:
+        risks = {m: p for m, p in predictions.risks[estimate].items() if np.isfinite(p).any()}
+        for model, risk in risks.items():
+            one = {model: risk}
+            collect("auc", model, auc_tables.auc_table, y, one, estimate=estimate, level=spec.level)
+            collect("partial_auc", model, auc_tables.partial_auc_table, y, one, estimate=estimate)
+            collect("thresholds", model, thresholds.thresholds_table, y, one, estimate=estimate)
+            collect("calibration", model, calibration.calibration_table, y, one, estimate=estimate)
+            collect("decision_curve", model, decision.decision_table, y, one, estimate=estimate)
+            collect("roc_curve", model, auc_tables.curve_table, y, one, estimate=estimate)
+            collect("roc_band", model, auc_tables.band_table, y, one, estimate=estimate, level=spec.level)
+        for a, b in combinations(risks, 2):
+            pair = {a: risks[a], b: risks[b]}
+            name = f"{a} against {b}"
+            collect("auc_comparison", name, auc_tables.comparison_table, y, pair, estimate=estimate)
+        for a, b in spec.reclassification_pairs:
+            if a in risks and b in risks:
+                name, pair = f"{a} to {b}", {a: risks[a], b: risks[b]}
+                call = reclassification.reclassification_table
+                collect("reclassification", name, call, y, pair, [(a, b)], estimate=estimate, cutoffs=cuts)
+    tables = {name: stack(name, collect.parts.get(name, [])) for name in _FROM_PREDICTIONS}
+    tables["optimism"] = _optimism(fits, spec)
+    corrected = _corrected(tables["auc"], tables["optimism"])
+    tables["auc"] = stack("auc", [tables["auc"], corrected])
+    tables["predictions"] = _prediction_table(predictions)
+    return tables, collect.problems
+
+
+_FROM_PREDICTIONS = (
+    *("auc", "partial_auc", "thresholds", "calibration", "decision_curve", "roc_curve", "roc_band"),
+    *("auc_comparison", "reclassification"),
+)
+
+
+class _Collector:
+    """Calls that make a part of a table; an error becomes a problem and the other parts go on."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, list[pd.DataFrame]] = {}
+        self.problems: list[Problem] = []
+
+    def __call__(
+        self, name: str, label: str, make: Callable[..., Found], *args: object, **options: object
+    ) -> None:
+        try:
+            found = make(*args, **options)
+        except NO_ANSWER as error:
+            self.problems.append(Problem.from_error(name, label, error))
+            return
+        table, problems = (found, ()) if isinstance(found, pd.DataFrame) else found
+        self.parts.setdefault(name, []).append(table)
+        self.problems += problems
+
+
+def _optimism(fits: Mapping[str, LogisticFit], spec: AnalysisSpec) -> pd.DataFrame:
+    rows = []
+    for model, fit in fits.items() if spec.bootstrap else ():
+        found = bootstrap_optimism(fit, replicates=spec.bootstrap, seed=spec.seed)
+        values = (model, found.mean, found.monte_carlo_error, found.replicates, found.failed)
+        rows.append(
+            dict(zip(("model", "optimism", "monte_carlo_error", "replicates", "failed"), values, strict=True))
+        )
+    return stack("optimism", [pd.DataFrame(rows)])
+
+
+def _corrected(auc: pd.DataFrame, optimism: pd.DataFrame) -> pd.DataFrame:
+    """Apparent areas less their optimism, the interval shifted with them (Noma et al., 2021)."""
+    shift = optimism.set_index("model")["optimism"].dropna()
+    apparent = auc[(auc["estimate"] == "apparent") & auc["model"].isin(shift.index)]
+    by = apparent["model"].map(shift).astype(float)
+    moved = {column: (apparent[column] - by).clip(0.0, 1.0) for column in ("auc", "ci_low", "ci_high")}
+    return apparent.assign(estimate="optimism_corrected", **moved)
+
+
+def _prediction_table(predictions: Predictions) -> pd.DataFrame:
+    n = len(predictions.outcome)
+    parts = [
+        pd.DataFrame(
+            {
+                "row": np.arange(1, n + 1),
+                "fold": predictions.folds,
+                "model": model,
+                "apparent": apparent,
+                "out_of_fold": predictions.risks["out_of_fold"][model],
+            }
+        )
+        for model, apparent in predictions.risks["apparent"].items()
+    ]
+    return stack("predictions", parts)

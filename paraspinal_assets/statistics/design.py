@@ -1,0 +1,255 @@
+"""Design matrices as R's ``model.matrix`` builds them: its column order, names and contrasts.
+
+Source: R documentation of ``model.matrix`` and ``contr.treatment``.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics.formula import Formula, Term
+from paraspinal_assets.statistics.rank import Index, Matrix, Vector
+
+INTERCEPT = "(Intercept)"
+MAX_LEVELS = 200
+"""A text column with more levels is no category."""
+_MARKS = " _-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$"
+"""ASCII marks in their collation order."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """A model matrix with what is needed to read it.
+
+    Parameters
+    ----------
+    formula
+        The formula that it was built from.
+    x
+        Matrix, shape ``(n, p)``, the intercept first; columns are contiguous.
+    y
+        Outcome, shape ``(n,)``.
+    names
+        Column names as R writes them (``GenderMale``), length ``p``.
+    assign
+        For each column the 1-based position of its term, 0 for the intercept.
+    levels
+        Levels of each categorical column; the first is the reference.
+    rows
+        Positions in the table of the rows used: those complete in all columns of the formula.
+    n_dropped
+        Rows left out because of a missing value.
+    dropped_by
+        Missing values per column of the formula, columns without any left out.
+    """
+
+    formula: Formula
+    x: Matrix
+    y: Vector
+    names: tuple[str, ...]
+    assign: Index
+    levels: Mapping[str, tuple[str, ...]]
+    rows: Index
+    n_dropped: int
+    dropped_by: Mapping[str, int] = field(default_factory=dict)
+
+    def on_rows(self, rows: Index) -> Design:
+        """The part of this design on those table rows (positions) that it has."""
+        keep = np.isin(self.rows, rows)
+        return replace(
+            self,
+            x=self.x.T[:, keep].T,
+            y=self.y[keep],
+            rows=self.rows[keep],
+            n_dropped=self.n_dropped + int((~keep).sum()),
+        )
+
+
+def r_sorted(values: Sequence[str]) -> tuple[str, ...]:
+    """Level order of R's ``factor`` in a language or UTF-8 locale: marks, digits, letters; accents before case.
+
+    In R's plain ``C`` locale capitals would come first; levels that differ by more than case sort alike.
+
+    Source: Unicode Collation Algorithm (UTS 10), CLDR root order.
+    """
+
+    def key(text: str) -> tuple[list[tuple[int, str]], str, str, str]:
+        parts = unicodedata.normalize("NFKD", text)
+        plain = "".join(c for c in parts if not unicodedata.combining(c))
+        accents = "".join(c if unicodedata.combining(c) else " " for c in parts)
+        return [_collation(c) for c in plain.casefold()], accents, plain.swapcase(), text
+
+    return tuple(sorted(values, key=key))
+
+
+def _collation(character: str) -> tuple[int, str]:
+    """Place of a character: marks in their own order, then digits, then letters."""
+    place = _MARKS.find(character)
+    if place >= 0:
+        return place, ""
+    return len(_MARKS) + (0 if character.isdigit() else 1), character
+
+
+def is_numeric(column: pd.Series) -> bool:
+    """Whether a column enters a model as a number; truth values and text are categorical, as in R."""
+    return pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype)
+
+
+def column_levels(column: pd.Series) -> tuple[str, ...]:
+    """Levels of a categorical column: the order of an ordered type, else R's sort of what occurs."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return tuple(str(level) for level in column.cat.categories if (column == level).any())
+    return r_sorted([_level_name(value) for value in pd.unique(column.dropna())])
+
+
+def build_design(
+    table: pd.DataFrame, formula: Formula | str, *, levels: Mapping[str, Sequence[str]] | None = None
+) -> Design:
+    """Model matrix of a formula on the complete rows of a table.
+
+    Parameters
+    ----------
+    table
+        One row per participant. Numeric columns enter as numbers, all others by treatment contrasts.
+    formula
+        See `formula.Formula`.
+    levels
+        Levels of categorical columns, where they are to be fixed; default: those that occur.
+
+    Raises
+    ------
+    StatisticsError
+        ``E-STAT-COLUMN`` unknown column, ``E-STAT-EMPTY`` all-missing column, ``E-STAT-TYPE`` text outcome,
+        ``E-STAT-INFINITE``, ``E-STAT-ROWS`` no complete row, ``E-STAT-MARGIN`` interaction without its
+        main effects, ``E-STAT-LEVELS`` text with hundreds of different values.
+    """
+    parsed = Formula.parse(formula) if isinstance(formula, str) else formula
+    _check_columns(table, parsed)
+    used = table[[parsed.outcome, *parsed.columns]]
+    missing = used.isna()
+    rows = np.flatnonzero(~missing.to_numpy().any(axis=1))
+    if len(rows) == 0:
+        worst = ", ".join(f"{c} ({n} missing)" for c, n in missing.sum().nlargest(3).items())
+        raise StatisticsError(
+            "E-STAT-ROWS",
+            f"No row is complete in the columns of '{parsed}': {worst}.",
+            "Impute these columns or take them out of the formula.",
+        )
+    complete = used.iloc[rows]
+    blocks: dict[str, tuple[Matrix, tuple[str, ...]]] = {}
+    used_levels: dict[str, tuple[str, ...]] = {}
+    for name in parsed.columns:
+        column = complete[name]
+        if is_numeric(column):
+            blocks[name] = (column.to_numpy(dtype=float)[:, None], (name,))
+            continue
+        fixed = tuple(levels[name]) if levels and name in levels else column_levels(column)
+        if len(fixed) > MAX_LEVELS:
+            raise StatisticsError(
+                "E-STAT-LEVELS",
+                f"The column {name!r} of '{parsed}' is text with {len(fixed)} different values, such as {fixed[0]!r}.",
+                f"Is it an identifier, or numbers with text among them? A category has at most {MAX_LEVELS} levels.",
+            )
+        used_levels[name] = fixed
+        blocks[name] = (_contrasts(column, fixed), tuple(f"{name}{level}" for level in fixed[1:]))
+    columns: list[Matrix] = [np.ones((len(rows), 1))]
+    names: list[str] = [INTERCEPT]
+    assign: list[int] = [0]
+    for position, term in enumerate(parsed.terms, start=1):
+        block, block_names = _product(term, blocks)
+        columns.append(block)
+        names.extend(block_names)
+        assign.extend([position] * len(block_names))
+    x = np.concatenate([block.T for block in columns]).T
+    y = complete[parsed.outcome].to_numpy(dtype=float)
+    _check_finite(x, y, names, parsed)
+    counts = {str(c): int(n) for c, n in missing.sum().items() if n}
+    return Design(
+        parsed,
+        x,
+        y,
+        tuple(names),
+        np.array(assign, dtype=np.intp),
+        used_levels,
+        rows,
+        len(table) - len(rows),
+        counts,
+    )
+
+
+def _contrasts(column: pd.Series, levels: Sequence[str]) -> Matrix:
+    """Treatment contrasts: one indicator for each level but the first, shape ``(n, levels - 1)``."""
+    codes, values = pd.factorize(column)
+    place = {level: k for k, level in enumerate(levels)}
+    position = np.array([place.get(_level_name(value), 0) for value in values], dtype=np.intp)
+    return np.asarray(np.arange(1, len(levels))[:, None] == position[codes], dtype=np.float64).T
+
+
+def _product(
+    term: Term, blocks: Mapping[str, tuple[Matrix, tuple[str, ...]]]
+) -> tuple[Matrix, tuple[str, ...]]:
+    """Columns of an interaction; the first factor varies fastest, as in R."""
+    block, names = blocks[term[0]]
+    for factor in term[1:]:
+        other, other_names = blocks[factor]
+        block = (other[:, :, None] * block[:, None, :]).reshape(len(block), -1)
+        names = tuple(f"{a}:{b}" for b in other_names for a in names)
+    return block, names
+
+
+def _level_name(value: object) -> str:
+    # R prints truth values in capitals: the term of a logical column is HTNTRUE.
+    return str(value).upper() if isinstance(value, (bool, np.bool_)) else str(value)
+
+
+def _check_columns(table: pd.DataFrame, formula: Formula) -> None:
+    for name in (formula.outcome, *formula.columns):
+        if name not in table.columns:
+            raise StatisticsError(
+                "E-STAT-COLUMN",
+                f"The formula '{formula}' uses the column {name!r}, which the table does not have; "
+                f"it has {', '.join(map(str, table.columns))}.",
+                "Correct the name, add the column, or take it out of the formula.",
+            )
+        if table[name].isna().all():
+            raise StatisticsError(
+                "E-STAT-EMPTY",
+                f"The column {name!r} of '{formula}' has no value in any of the {len(table)} rows.",
+                "Take it out of the formula, or find out why it is empty.",
+            )
+    if not pd.api.types.is_numeric_dtype(table[formula.outcome].dtype):
+        raise StatisticsError(
+            "E-STAT-TYPE",
+            f"The outcome {formula.outcome!r} is text, such as {table[formula.outcome].dropna().iloc[0]!r}.",
+            "Code it as a number (0/1 for a fracture outcome).",
+        )
+    terms = {frozenset(term) for term in formula.terms}
+    for term in formula.terms:
+        for name in term:
+            margin = frozenset(term) - {name}
+            if margin and margin not in terms:
+                raise StatisticsError(
+                    "E-STAT-MARGIN",
+                    f"The interaction {':'.join(term)} stands without {':'.join(sorted(margin))}.",
+                    f"Write {'*'.join(term)} so that the lower-order terms are in the model.",
+                )
+
+
+def _check_finite(x: Matrix, y: Vector, names: Sequence[str], formula: Formula) -> None:
+    if np.isfinite(x.sum()) and np.isfinite(y.sum()):
+        return
+    bad = [name for j, name in enumerate(names) if not np.isfinite(x[:, j]).all()]
+    if not np.isfinite(y).all():
+        bad.append(formula.outcome)
+    if bad:
+        raise StatisticsError(
+            "E-STAT-INFINITE",
+            f"Infinite values in {', '.join(bad)} of '{formula}'.",
+            "Replace them by missing values or correct them.",
+        )

@@ -1,0 +1,163 @@
+"""Fisher's exact test of a table with two columns, and the conditional odds ratio of a 2 x 2 table.
+
+Sources: Mehta and Patel, J Am Stat Assoc 1983;78:427 (exact test of larger tables); R ``fisher.test``
+(two-sided p, conditional maximum-likelihood odds ratio and its interval).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import optimize, special
+
+from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics.group_tests import without_empty
+from paraspinal_assets.statistics.roc import FloatArray
+
+TIE: Final = 1e-7
+"""Tables less than this fraction more probable than the one observed count as equally probable (R)."""
+
+MAX_HALF_TABLES: Final = 4_000_000
+"""Largest number of half tables kept; beyond it the exact test is refused."""
+
+NEGLIGIBLE: Final = 1e-10
+"""Half tables whose probability is below this share of the observed table's are dropped."""
+
+
+@dataclass(frozen=True)
+class FisherTest:
+    """Two-sided p; the odds ratio and its interval for a 2 x 2 table only, else None."""
+
+    p: float
+    odds_ratio: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+
+
+def fisher_exact(table: ArrayLike, *, level: float = 0.95) -> FisherTest:
+    """Fisher's exact test.
+
+    Parameters
+    ----------
+    table
+        Counts, shape ``(r, 2)`` or ``(2, r)``; empty rows and columns are left out.
+    level
+        Confidence level of the conditional odds ratio.
+
+    Raises
+    ------
+    StatisticsError
+        E-STAT-CONSTANT if fewer than two rows or columns are left, E-STAT-SHAPE with more than two
+        columns, E-STAT-SIZE if the table is too large for an exact answer.
+
+    Source: R ``fisher.test``.
+    """
+    counts = without_empty(table)
+    if counts.shape[1] != 2:
+        counts = counts.T
+    if counts.shape[1] != 2:
+        raise StatisticsError(
+            "E-STAT-SHAPE", "The table has more than two columns and rows.", "Compare two groups."
+        )
+    if counts.shape[0] > 2:
+        return FisherTest(_p_of_rows(counts))
+    return _two_by_two(counts, level)
+
+
+def _log_choose(n: FloatArray, k: FloatArray) -> FloatArray:
+    value: FloatArray = special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
+    return value
+
+
+def _two_by_two(counts: FloatArray, level: float) -> FisherTest:
+    x, row = counts[0, 0], counts[0].sum()
+    first, second = counts[:, 0].sum(), counts[:, 1].sum()
+    support = np.arange(max(0.0, row - second), min(row, first) + 1)
+    log_density = _log_choose(first, support) + _log_choose(second, row - support)
+    at = int(x - support[0])
+
+    def density(log_odds: float) -> FloatArray:
+        tilted = log_density + support * log_odds
+        weights = np.exp(tilted - tilted.max())
+        scaled: FloatArray = weights / weights.sum()
+        return scaled
+
+    null = density(0.0)
+    p = min(float(null[null <= null[at] * (1 + TIE)].sum()), 1.0)
+    alpha = (1 - level) / 2
+    bottom, top = x == support[0], x == support[-1]
+    best = np.inf if top else 0.0
+    if not (bottom or top):
+        best = _odds(lambda b: float(density(b) @ support) - x)
+    low = 0.0 if bottom else _odds(lambda b: float(density(b)[at:].sum()) - alpha)
+    high = np.inf if top else _odds(lambda b: alpha - float(density(b)[: at + 1].sum()))
+    return FisherTest(p, float(best), float(low), float(high))
+
+
+def _odds(rising: Callable[[float], float]) -> float:
+    """Odds ratio at which a function that rises with the log odds ratio is zero."""
+    reach = 1.0
+    while (rising(-reach) > 0 or rising(reach) < 0) and reach < 700:
+        reach *= 2
+    return float(np.exp(optimize.brentq(rising, -reach, reach, xtol=1e-13, rtol=1e-13)))
+
+
+def _p_of_rows(counts: FloatArray) -> float:
+    """Two-sided p of an ``(r, 2)`` table: half tables of either half of the rows, joined by their sums.
+
+    A table is a first column ``x`` with a given sum; its probability is a product over rows. All halves
+    are listed with the log of their product, sorted, and every left half finds by bisection how many right
+    halves complete it to a table no more probable than the observed one.
+    """
+    counts = counts[np.argsort(counts.sum(axis=1))]
+    rows, total = counts.sum(axis=1), counts[:, 0].sum()
+    everyone = rows.sum()
+    norm = float(_log_choose(everyone, total))
+    log_observed = float(_log_choose(rows, counts[:, 0]).sum()) - norm
+    floor = log_observed + np.log(NEGLIGIBLE) - np.log(everyone)
+    # Alternating rows balance the number of half tables on both sides.
+    left = _half_tables(rows[::2], total, everyone, norm, floor)
+    right = _half_tables(rows[1::2], total, everyone, norm, floor)
+    bound = log_observed + np.log1p(TIE)
+    p = 0.0
+    for value, log_left in left.items():
+        log_right = right.get(total - value)
+        if log_right is None:
+            continue
+        below = np.concatenate([[0.0], np.cumsum(np.exp(log_right - log_right[-1]))])
+        reach = np.searchsorted(log_right, bound + norm - log_left, side="right")
+        p += float((np.exp(log_left + log_right[-1] - norm) * below[reach]).sum())
+    return min(p, 1.0)
+
+
+def _half_tables(
+    rows: FloatArray, total: float, everyone: float, norm: float, floor: float
+) -> dict[float, FloatArray]:
+    """Sum of the first column of some rows -> sorted logs of the products of all such half tables."""
+    sums, logs = np.zeros(1), np.zeros(1)
+    used = 0.0
+    for size in rows:
+        used += size
+        cells = np.arange(size + 1)
+        if sums.size * cells.size > 20 * MAX_HALF_TABLES:
+            raise _too_large()
+        sums = (sums[:, None] + cells).ravel()
+        logs = (logs[:, None] + _log_choose(size, cells)).ravel()
+        possible = (sums <= total) & (total - sums <= everyone - used)
+        sums, logs = sums[possible], logs[possible]
+        likely = logs + _log_choose(everyone - used, total - sums) - norm > floor
+        sums, logs = sums[likely], logs[likely]
+        if sums.size > MAX_HALF_TABLES:
+            raise _too_large()
+    order = np.lexsort((logs, sums))
+    sums, logs = sums[order], logs[order]
+    values, starts = np.unique(sums, return_index=True)
+    return dict(zip(values.tolist(), np.split(logs, starts[1:]), strict=True))
+
+
+def _too_large() -> StatisticsError:
+    return StatisticsError("E-STAT-SIZE", "Too many tables for an exact test.", "Use the chi-squared test.")

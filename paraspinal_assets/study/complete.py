@@ -1,0 +1,67 @@
+"""Files that are complete as soon as they have their name."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+TEMPORARY_PREFIX: Final = ".writing-"
+
+
+@contextmanager
+def complete(path: Path) -> Iterator[Path]:
+    """A temporary file to fill, which becomes `path` at the end; on any error it is removed and `path` stays.
+
+    It is in the same folder, and its name ends like the final one, because some libraries choose the format by
+    the ending. It is flushed to disk, renamed, and the folder flushed. It is locked for as long as its process
+    lives, which tells it from a leftover.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}-{path.name}")
+    with open(temporary, "xb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        try:
+            yield temporary
+            _flush(temporary)
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    _flush(path.parent)
+
+
+def write_once(path: Path, content: bytes) -> bytes:
+    """Write a small file unless it is there, or another process is writing it now; returns what is in it."""
+    if not path.exists():
+        draft = path.with_name(f"{path.name}-{secrets.token_hex(6)}")
+        with complete(draft) as temporary:
+            temporary.write_bytes(content)
+        with suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
+    return path.read_bytes()
+
+
+def is_being_written(path: Path) -> bool:
+    """Whether the process that writes a temporary file is alive, on whatever machine: then it holds a lock."""
+    try:
+        with open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return True  # renamed or removed meanwhile
+    return False
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

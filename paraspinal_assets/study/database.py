@@ -1,0 +1,290 @@
+"""The study's DuckDB file: one writer at a time, short transactions, documented tables."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import duckdb
+
+from paraspinal_assets.errors import StudyError
+from paraspinal_assets.study.schema import TYPES, Column, TableSchema, schemas
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from paraspinal_assets.study.bucket_files import BucketFiles
+
+READ_TIMEOUT_S: Final = 60.0
+"""How long a reader waits for a writer to finish its transaction."""
+
+_COMMENT: Final = re.compile(r"(.*?)(?: \[([^\[\]]*)\])?", re.DOTALL)
+"""A column's comment: its meaning, and its unit in brackets if it has one."""
+
+
+class Database:
+    """The tables of a study.
+
+    DuckDB locks its file for one process while it writes; writers here queue on a lock file and hold the
+    database only for one transaction, readers open it read-only and wait for a writer to finish.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection in one transaction: committed at the end, rolled back on any error."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.path.with_suffix(".lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            connection = self._connect(read_only=False)
+            try:
+                connection.execute("BEGIN")
+                try:
+                    yield connection
+                except BaseException:
+                    connection.execute("ROLLBACK")
+                    raise
+                connection.execute("COMMIT")
+            finally:
+                connection.close()
+
+    def _connect(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        deadline = time.monotonic() + READ_TIMEOUT_S
+        while True:
+            try:
+                return duckdb.connect(
+                    str(self.path), read_only=read_only, config={"threads": os.cpu_count() or 1}
+                )
+            except (duckdb.IOException, duckdb.ConnectionException) as error:
+                # The second is what another thread of this process gets while the first one is at work.
+                busy = "lock" in str(error).lower() or "different configuration" in str(error)
+                if not busy or time.monotonic() > deadline:
+                    raise StudyError(
+                        "E-STUDY-30",
+                        f"cannot open {self.path}: {error}",
+                        "close the program that holds the database",
+                    ) from error
+                time.sleep(0.05)
+
+    def names(self) -> list[str]:
+        """Names of the tables that exist."""
+        if not self.path.exists():
+            return []
+        connection = self._connect(read_only=True)
+        try:
+            return _tables(connection)
+        finally:
+            connection.close()
+
+    def read(self, table: str) -> pd.DataFrame:
+        """A whole table, rows in the order in which it was written."""
+        return self.query(f"SELECT * FROM {quoted(table)}")
+
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> pd.DataFrame:
+        """The result of a read-only query; values go in as parameters only."""
+        if not self.path.exists():
+            raise StudyError(
+                "E-STUDY-31", f"no database at {self.path}", "run `paraspinal run` on the study first"
+            )
+        connection = self._connect(read_only=True)
+        try:
+            return connection.execute(sql, list(parameters)).df()
+        except duckdb.CatalogException as error:
+            raise StudyError(
+                "E-STUDY-31",
+                f"{self.path} has no such table: {error}",
+                "run `paraspinal run` on the study first",
+            ) from error
+        finally:
+            connection.close()
+
+    def documented(self) -> list[tuple[TableSchema, pd.DataFrame]]:
+        """All tables of one moment, each with the documentation that is stored with it.
+
+        Documented tables come in the order of the dictionary, with their key and chapter; others follow.
+        """
+        if not self.path.exists():
+            return []
+        connection = self._connect(read_only=True)
+        try:
+            connection.execute("BEGIN")
+            found = {name: _documentation(connection, name) for name in _tables(connection)}
+            known = [name for name in schemas() if name in found]
+            return [
+                (found[name], connection.execute(f"SELECT * FROM {quoted(name)}").df())
+                for name in [*known, *(name for name in found if name not in known)]
+            ]
+        finally:
+            connection.close()
+
+    def replace(self, frames: Mapping[str, tuple[TableSchema, pd.DataFrame]]) -> None:
+        """Replace whole tables in one transaction, each checked against its schema first."""
+        for schema, frame in frames.values():
+            schema.check(frame)
+        with self.writing() as connection:
+            for name, (schema, frame) in frames.items():
+                connection.register("incoming", schema.conform(frame))
+                connection.execute(f"CREATE OR REPLACE TABLE {quoted(name)} AS SELECT * FROM incoming")
+                connection.unregister("incoming")
+                _describe(connection, name, schema)
+
+    def merge_scans(
+        self,
+        name: str,
+        schema: TableSchema,
+        files: Mapping[str, tuple[str, str]],
+        filesystem: BucketFiles | None = None,
+    ) -> int:
+        """Bring the Parquet files of changed scans into a table, in one transaction.
+
+        Parameters
+        ----------
+        name
+            Table to update.
+        schema
+            Its documented columns, which the files must have.
+        files
+            Scan key -> (data version, path or address of a Parquet file) of every scan that belongs into the
+            table. Only files whose version is new are read; rows of scans that are no longer named are deleted.
+        filesystem
+            What reads the addresses, if they are not paths.
+
+        Returns
+        -------
+        int
+            How many scans were read.
+
+        Raises
+        ------
+        StudyError
+            E-STUDY-36 if a file is damaged or lacks a column; then the table is as it was.
+        """
+        if filesystem is not None:
+            # Before the transaction, which keeps readers out.
+            known = self._loaded(name)
+            filesystem.take(address for key, (version, address) in files.items() if known.get(key) != version)
+        with self.writing() as connection:
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS _loaded (table_name VARCHAR, scan VARCHAR, version VARCHAR)"
+            )
+            known = _versions(connection, name)
+            if _columns(connection, name) != [column.name for column in schema.columns]:
+                known = {}
+                connection.execute("DELETE FROM _loaded WHERE table_name = ?", [name])
+                connection.execute(f"CREATE OR REPLACE TABLE {quoted(name)} ({schema.columns_sql()})")
+                _describe(connection, name, schema)
+            changed = sorted(key for key, (version, _) in files.items() if known.get(key) != version)
+            gone = sorted(set(known) - set(files))
+            for keys in filter(None, (changed, gone)):
+                connection.execute(
+                    f"DELETE FROM {quoted(name)} WHERE list_contains(?, exam || '-' || participant)", [keys]
+                )
+                connection.execute(
+                    "DELETE FROM _loaded WHERE table_name = ? AND list_contains(?, scan)", [name, keys]
+                )
+            if changed:
+                if filesystem is not None:
+                    connection.register_filesystem(filesystem)
+                _insert(connection, name, schema, [files[key][1] for key in changed])
+                connection.execute(
+                    "INSERT INTO _loaded SELECT ?, unnest(?), unnest(?)",
+                    [name, changed, [files[key][0] for key in changed]],
+                )
+            return len(changed)
+
+    def _loaded(self, name: str) -> dict[str, str]:
+        """Scan key -> data version of what is in a table of scans."""
+        if not self.path.exists():
+            return {}
+        connection = self._connect(read_only=True)
+        try:
+            return _versions(connection, name) if _columns(connection, "_loaded") else {}
+        finally:
+            connection.close()
+
+
+def quoted(name: str) -> str:
+    """A table or column name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    rows = connection.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE NOT starts_with(table_name, '_') ORDER BY 1"
+    ).fetchall()
+    return [str(row[0]) for row in rows]
+
+
+def _documentation(connection: duckdb.DuckDBPyConnection, name: str) -> TableSchema:
+    """The schema that `_describe` stored, covariates included."""
+    description = connection.execute(
+        "SELECT comment FROM duckdb_tables() WHERE table_name = ?", [name]
+    ).fetchone()
+    rows = connection.execute(
+        "SELECT column_name, data_type, comment FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index",
+        [name],
+    ).fetchall()
+    known = schemas().get(name)
+    types = {sql: kind for kind, (sql, _) in TYPES.items()}
+    columns = []
+    for column, sql, comment in rows:
+        text = _COMMENT.fullmatch(comment or "")
+        meaning, unit = text.groups("") if text else (comment or "", "")
+        columns.append(Column(str(column), types.get(str(sql), "text"), unit, meaning))
+    return TableSchema(
+        name,
+        (description[0] if description else None) or "",
+        known.key if known else (),
+        tuple(columns),
+        known.section if known else "",
+    )
+
+
+def _versions(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, str]:
+    return dict(
+        connection.execute("SELECT scan, version FROM _loaded WHERE table_name = ?", [name]).fetchall()
+    )
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, name: str) -> list[str]:
+    """Column names of a table in order; none if it does not exist."""
+    rows = connection.execute(
+        "SELECT column_name FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index", [name]
+    ).fetchall()
+    return [str(row[0]) for row in rows]
+
+
+def _insert(
+    connection: duckdb.DuckDBPyConnection, name: str, schema: TableSchema, files: Sequence[str]
+) -> None:
+    columns = ", ".join(quoted(column.name) for column in schema.columns)
+    # By name: a column that is all missing in the first file has no type of its own there.
+    rows = f"SELECT {columns} FROM read_parquet(?, union_by_name=true)"
+    try:
+        connection.execute(f"INSERT INTO {quoted(name)} BY NAME {rows}", [files])
+    except duckdb.Error as error:
+        raise StudyError(
+            "E-STUDY-36",
+            f"table {name}: the files of {len(files)} scans cannot be read: {error}",
+            "delete the scan's file that is named, then run again",
+        ) from error
+
+
+def _describe(connection: duckdb.DuckDBPyConnection, name: str, schema: TableSchema) -> None:
+    """Store the documentation of a table in the database itself."""
+    connection.execute(f"COMMENT ON TABLE {quoted(name)} IS {_literal(schema.description)}")
+    for column in schema.columns:
+        text = f"{column.meaning} [{column.unit}]" if column.unit else column.meaning
+        connection.execute(f"COMMENT ON COLUMN {quoted(name)}.{quoted(column.name)} IS {_literal(text)}")
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,126 @@
+"""Writing all tables of a study for other programs, with the dictionary that explains them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Final, Literal
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from paraspinal_assets.errors import StudyError
+from paraspinal_assets.study.database import Database
+from paraspinal_assets.study.dictionary import (
+    INTRODUCTION,
+    dictionary_frame,
+    dictionary_markdown,
+    reason_codes,
+)
+from paraspinal_assets.study.schema import TableSchema
+from paraspinal_assets.study.stata import write_stata
+from paraspinal_assets.study.store import StudyStore
+
+Format = Literal["parquet", "csv", "stata"]
+Writer = Callable[[Path, TableSchema, pd.DataFrame], None]
+SCAN_KEY: Final = ("exam", "participant")
+
+
+def export(database: Database, folder: Path, format: Format) -> list[Path]:
+    """Write every table of a study's database, and the data dictionary, into a folder.
+
+    The tables are of one moment: a run that writes meanwhile changes none of them. The same tables give the
+    same bytes. Files of the same name are replaced, each at once; other files stay.
+
+    Parameters
+    ----------
+    database
+        The study's tables.
+    folder
+        Where to write; made if absent.
+    format
+        ``parquet``; ``csv`` (UTF-8, Unix line ends, numbers with the up to 17 digits that read back as the same
+        number, an empty cell for a missing value); or ``stata`` (.dta, see `stata.write_stata`).
+
+    Returns
+    -------
+    list
+        The files: a table each, then ``data_dictionary.csv``, ``data_dictionary.md``, ``reason_codes.csv``.
+
+    Raises
+    ------
+    StudyError
+        E-STUDY-31 if there is no table, E-STUDY-35 if the folder cannot be written to.
+    """
+    tables = database.documented()
+    if not tables:
+        raise StudyError(
+            "E-STUDY-31", f"no tables in {database.path}", "run `paraspinal run` on the study first"
+        )
+    return write_tables([(schema, _ordered(schema, frame)) for schema, frame in tables], folder, format)
+
+
+def write_tables(
+    tables: Iterable[tuple[TableSchema, pd.DataFrame]], folder: Path, format: Format
+) -> list[Path]:
+    """Write documented tables and their dictionary (see `export`)."""
+    store = StudyStore(folder)
+    suffix, writer = _FORMATS[format]
+    written: list[Path] = []
+    described: list[TableSchema] = []
+    try:
+        for schema, frame in tables:
+            written.append(_write(store, f"{schema.name}{suffix}", schema, schema.conform(frame), writer))
+            described.append(schema)
+        for name, content in _dictionary(described).items():
+            written.append(store.write_bytes(store.root / name, content.encode()))
+    except OSError as error:
+        raise StudyError(
+            "E-STUDY-35",
+            f"cannot write to {folder}: {error.strerror or error}",
+            "name a folder that you may write to, on a disk with space",
+        ) from error
+    return written
+
+
+def _write(store: StudyStore, name: str, schema: TableSchema, frame: pd.DataFrame, writer: Writer) -> Path:
+    return store.write(store.root / name, lambda temporary: writer(temporary, schema, frame))
+
+
+def _ordered(schema: TableSchema, frame: pd.DataFrame) -> pd.DataFrame:
+    """Tables of scans by scan: there the order of rows depends on which scan was measured when."""
+    if schema.key[:2] != SCAN_KEY:
+        return frame
+    return frame.sort_values(list(SCAN_KEY), kind="stable", ignore_index=True)
+
+
+def _dictionary(tables: list[TableSchema]) -> Mapping[str, str]:
+    codes = pd.DataFrame(reason_codes().items(), columns=["code", "meaning"])
+    return {
+        "data_dictionary.csv": dictionary_frame(tables).to_csv(index=False, lineterminator="\n"),
+        "data_dictionary.md": dictionary_markdown("Data dictionary", INTRODUCTION, tables),
+        "reason_codes.csv": codes.to_csv(index=False, lineterminator="\n"),
+    }
+
+
+def _write_csv(path: Path, _: TableSchema, frame: pd.DataFrame) -> None:
+    frame.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
+
+
+def _write_parquet(path: Path, schema: TableSchema, frame: pd.DataFrame) -> None:
+    """Parquet with the documentation as metadata of table and columns."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    fields = [
+        field.with_metadata({"meaning": column.meaning, "unit": column.unit})
+        for field, column in zip(table.schema, schema.columns, strict=True)
+    ]
+    metadata = {**(table.schema.metadata or {}), b"description": schema.description.encode()}
+    pq.write_table(table.cast(pa.schema(fields, metadata=metadata)), path)
+
+
+_FORMATS: Final[dict[Format, tuple[str, Writer]]] = {
+    "parquet": (".parquet", _write_parquet),
+    "csv": (".csv", _write_csv),
+    "stata": (".dta", write_stata),
+}

@@ -1,0 +1,60 @@
+"""Everything that is wrong with a study, found at once and without computing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from paraspinal_assets.errors import StudyError
+from paraspinal_assets.study.clinical import ClinicalError, read_clinical
+from paraspinal_assets.study.manifest import find_scans, input_files
+from paraspinal_assets.study.reviews import read_reviews
+from paraspinal_assets.study.settings import Study
+
+
+@dataclass(frozen=True)
+class StudyCheck:
+    """Scans found per exam, and the problems, each as text for people."""
+
+    scans: dict[str, int]
+    problems: tuple[str, ...]
+
+
+def check_study(study: Study, root: Path) -> StudyCheck:
+    """Look at folders, clinical tables, reviews and formulas of a valid study file."""
+    manifest = find_scans(study, root)
+    problems = [str(problem) for problem in manifest.problems]
+    for scan, path in manifest.scans.items():
+        if not input_files(path):
+            problems.append(f"{scan.key}: the folder {path} is empty")
+    known: set[str] = set()
+    try:
+        data = read_clinical(study, root)
+        known = {*data.participants.columns, "attenuation", "volume", "vbmd", "manufacturer", "scanner_model"}
+        without = sorted(
+            {scan.participant for scan in manifest.scans} - set(data.participants["participant"])
+        )
+        if without:
+            shown = ", ".join(without[:10]) + (" ..." if len(without) > 10 else "")
+            problems.append(f"{len(without)} participants have scans but no clinical data: {shown}")
+    except ClinicalError as error:
+        problems += error.problems
+    try:
+        read_reviews(study, root)
+    except StudyError as error:
+        problems.append(str(error))
+    if known:
+        problems += _unknown_variables(study, known)
+    counts = {exam: sum(scan.exam == exam for scan in manifest.scans) for exam in study.exams}
+    return StudyCheck(counts, tuple(problems))
+
+
+def _unknown_variables(study: Study, known: set[str]) -> list[str]:
+    found: list[str] = []
+    for part, formulas in (("linear", study.models.linear), ("fracture", study.models.fracture)):
+        for name, formula in formulas.items():
+            variables = formula.replace("*", "+").replace(":", "+").split("+")
+            unknown = sorted({variable.strip(" `") for variable in variables} - known)
+            if unknown:
+                found.append(f"models.{part}.{name}: no clinical column is named {', '.join(unknown)}")
+    return found

@@ -1,0 +1,63 @@
+"""Networks within a study: where they may not work, every scan says so, and their homes are their own."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from paraspinal_assets.defs.segmentation import assets
+from paraspinal_assets.defs.segmentation.segmenter import make_segmenter
+from paraspinal_assets.segmenters.base import ScanInput, Segmentation
+from paraspinal_assets.segmenters.imported import ImportedSegmenter
+from paraspinal_assets.segmenters.totalsegmentator import TotalSegmentatorSegmenter
+from paraspinal_assets_tests.defs.conftest import BuiltStudy
+
+NETWORK = Path(__file__).parents[2] / "data" / "phantom_network"
+STEPS = frozenset({"ct_nifti", "segmentation"})
+
+
+def use_the_network(study: BuiltStudy) -> None:
+    study.edit("study.yaml", "segmenter: imported", f"weights: {NETWORK}\n  fast: true\n  device: cpu")
+
+
+def test_the_phantom_network_refuses_a_study_of_people(new_study: Callable[[], BuiltStudy]) -> None:
+    study = new_study()
+    use_the_network(study)
+    study.edit("study.yaml", "synthetic: true", "synthetic: false")
+    report = study.run(assets=STEPS)
+    scans = {f"{exam}-{person}" for exam in ("exam5", "exam6") for person in ("1001", "1002")}
+    assert report.failed["segmentation"] == dict.fromkeys(scans, "E-SEG-03")
+    assert "not for patients" in report.messages["segmentation", "exam5-1001"]
+    assert not list(study.root.rglob("segmentation.json"))
+
+
+def test_each_worker_has_a_home_of_its_own(new_study: Callable[[], BuiltStudy]) -> None:
+    study = new_study()
+    use_the_network(study)
+    segmenter = make_segmenter(study.workspace, network=True)
+    assert isinstance(segmenter, TotalSegmentatorSegmenter)
+    assert str(os.getpid()) in segmenter.home_dir.name
+    assert segmenter.home_dir.parent == study.workspace.store.cache_folder
+    assert json.dumps(segmenter.version()).count("not for patients") == 1
+
+
+def test_a_segmentation_by_other_weights_than_recorded_is_refused(
+    new_study: Callable[[], BuiltStudy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Replaced(ImportedSegmenter):
+        def segment(self, scans: list[ScanInput]) -> Iterator[Segmentation]:  # type: ignore[override]
+            for item in super().segment(scans):
+                assert isinstance(item, Segmentation)
+                item.model["weights"] = "0123456789abcdef"
+                yield item
+
+    study = new_study()
+    use = Replaced(study.workspace.study.levels, label_map=study.workspace.study.segmentation.label_map)
+    monkeypatch.setattr(assets, "make_segmenter", lambda *_, **__: use)
+    report = study.run(assets=STEPS, participants=frozenset({"1001"}))
+    assert set(report.failed["segmentation"].values()) == {"E-SEG-06"}
+    assert "0123456789abcdef" in report.messages["segmentation", "exam5-1001"]

@@ -1,0 +1,188 @@
+"""What is not certainly one volume is refused, with a code, the slices concerned and the remedy."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom.uid import JPEG2000Lossless, RLELossless
+
+from paraspinal_assets.errors import DicomError
+from paraspinal_assets.imaging import dicom
+from paraspinal_assets.imaging.dicom import SeriesRule, read_series
+from paraspinal_assets.imaging.dicom_codes import REMEDIES
+from paraspinal_assets_tests.imaging import dicom_factory as f
+from paraspinal_assets_tests.imaging.test_dicom_variants import compressed, second_series
+
+
+def tilted(degrees):
+    angle = np.radians(degrees)
+    cosines = [1, 0, 0, 0, f"{np.cos(angle):.8f}", f"{-np.sin(angle):.8f}"]
+    return lambda s: [f.changed(d, ImageOrientationPatient=cosines) for d in s]
+
+
+def every(**attributes):
+    return lambda s: [f.changed(d, **attributes) for d in s]
+
+
+def one(index, **attributes):
+    return lambda s: [f.changed(d, **attributes) if i == index else d for i, d in enumerate(s)]
+
+
+def lying_sign(d):
+    """Header signed, intercept -1024, but the stream is unsigned and means it: bone would become air."""
+    return f.changed(compressed(d, JPEG2000Lossless), PixelRepresentation=1)
+
+
+REFUSED = {
+    "missing slice": (lambda s: s[:4] + s[5:], "E-DICOM-05", "IM0003.dcm-IM0004.dcm 5.000 mm"),
+    "uneven increment": (lambda s: s[:5] + s[5::2], "E-DICOM-05", "2.500 to 5.000"),
+    "one slice 0.2 mm off": (lambda s: [*s[:4], f.moved(s[4], 0.2), *s[5:]], "E-DICOM-05", "IM0004.dcm"),
+    "doubled slice": (lambda s: [*s, f.renewed(s[5])], "E-DICOM-06", "IM0005.dcm = IM0010.dcm"),
+    "all at one place": (every(ImagePositionPatient=[0, 0, 0]), "E-DICOM-06", "9 of 10"),
+    "gantry tilt 15": (tilted(15), "E-DICOM-07", "15.0 degrees"),
+    "gantry tilt 1": (tilted(1), "E-DICOM-07", "1.0 degrees"),
+    "one slice shifted sideways": (lambda s: [*s[:4], f.moved(s[4], 0, 0.5), *s[5:]], "E-DICOM-07", "IM0004"),
+    "tilt that the orientation hides": (every(GantryDetectorTilt="12"), "E-DICOM-07", "12 degrees"),
+    "two acquisitions": (lambda s: s + [f.renewed(d, AcquisitionNumber=2) for d in s], "E-DICOM-08", "2: 10 slices"),
+    "interleaved acquisitions": (
+        lambda s: s + [f.renewed(f.moved(d, 1.25), AcquisitionNumber=2) for d in s], "E-DICOM-08", "interleaved"),
+    "mixed kVp": (one(3, KVP="100"), "E-DICOM-08", "KVP: 100, 120"),
+    "two series": (lambda s: s + [second_series(d) for d in s], "E-DICOM-04", "kernel B30f.*kernel B70f"),
+    "two series end to end": (
+        lambda s: s + [second_series(f.moved(d, 25.0), ConvolutionKernel="B30f") for d in s], "E-DICOM-04", "2 series"),
+    "localizers only": (lambda s: [f.localizer(d) for d in s], "E-DICOM-03", "localizers only"),
+    "two slices": (lambda s: s[:2], "E-DICOM-03", "2 slices"),
+    "no CT": (every(SOPClassUID="1.2.840.10008.5.1.4.1.1.4", Modality="MR"), "E-DICOM-03", "found: MR"),
+    "no position": (every(ImagePositionPatient=None), "E-DICOM-09", "no ImagePositionPatient"),
+    "no orientation in one": (one(2, ImageOrientationPatient=None), "E-DICOM-09", "IM0002.dcm"),
+    "no pixel spacing": (every(PixelSpacing=None), "E-DICOM-09", "PixelSpacing"),
+    "zero pixel spacing": (every(PixelSpacing=[0, 0.8]), "E-DICOM-09", "not positive"),
+    "skewed orientation": (every(ImageOrientationPatient=[1, 0, 0, 0.1, 1, 0]), "E-DICOM-09", "orthonormal"),
+    "other matrix": (one(3, Rows=f.COLUMNS, Columns=f.ROWS), "E-DICOM-10", "32x36"),
+    "other pixel spacing": (one(3, PixelSpacing=[0.8, 0.71]), "E-DICOM-10", "IM0003.dcm"),
+    "one slice turned": (one(3, ImageOrientationPatient=[0.99875, 0.05, 0, -0.05, 0.99875, 0]), "E-DICOM-10", "IM0003"),
+    "no rescale": (every(RescaleSlope=None), "E-DICOM-11", "RescaleSlope None"),
+    "no intercept in one": (one(4, RescaleIntercept=None), "E-DICOM-11", "IM0004.dcm"),
+    "electron density": (every(RescaleType="ED"), "E-DICOM-11", "'ED'"),
+    "8 bits": (every(BitsAllocated=8, BitsStored=8, HighBit=7), "E-DICOM-12", "8 bits stored of 8"),
+    "values beyond the stored bits": (every(BitsStored=11, HighBit=10), "E-DICOM-12", "do not fit 11 bits"),
+    "sign that the stream denies": (lambda s: [lying_sign(d) for d in s], "E-DICOM-12", "neither gives Hounsfield"),
+    "more rows than pixels": (every(Rows=64), "E-DICOM-02", "cut off"),
+    "fewer rows than pixels": (every(Rows=12), "E-DICOM-12", "bytes of pixel data"),
+    "absurd size": (every(Rows=65535, Columns=65535), "E-DICOM-14|E-DICOM-02", "65535|cut off"),
+    "slope too large": (every(RescaleSlope="100"), "E-DICOM-13", "HU"),
+    "two patients": (one(3, PatientID="OTHER"), "E-DICOM-15", "2 patients"),
+    "lossy": (every(LossyImageCompression="01"), "E-DICOM-16", "loss"),
+    "text where a number belongs": (one(3, KVP="1"), "E-DICOM-08", "KVP"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name, tmp_path):
+    change, code, words = REFUSED[name]
+    folder = f.write(tmp_path / "in", change(f.plain()))
+    with pytest.raises(DicomError) as caught:
+        read_series(folder)
+    assert re.fullmatch(code, caught.value.code)
+    assert re.search(words, caught.value.message)
+    assert caught.value.remedy == REMEDIES[caught.value.code]
+    assert not any(canary in str(caught.value) for canary in f.CANARIES)
+
+
+@pytest.mark.parametrize(
+    "syntax", [None, RLELossless, JPEG2000Lossless], ids=["uncompressed", "RLE", "JPEG 2000"]
+)
+@pytest.mark.parametrize("part", [0.0, 0.02, 0.1, 0.5, 0.9, 0.995])
+@pytest.mark.parametrize("which", [4, 9], ids=["inside", "at the end"])
+def test_a_cut_off_file_is_named(syntax, part, which, tmp_path):
+    series = [compressed(d, syntax) if syntax else d for d in f.plain()]
+    folder = f.write(tmp_path / "in", series)
+    path = folder / f"IM{which:04d}.dcm"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * part)])
+    with pytest.raises(DicomError, match=path.name) as caught:
+        read_series(folder)
+    assert caught.value.code == "E-DICOM-02"
+
+
+def test_a_cut_off_deflated_file_is_refused(tmp_path):
+    folder = f.write(tmp_path / "in", [f.in_syntax(d, "1.2.840.10008.1.2.1.99") for d in f.plain()])
+    path = folder / "IM0009.dcm"
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(DicomError, match="E-DICOM-02"):
+        read_series(folder)
+
+
+@pytest.mark.parametrize("content", [None, b"hello"], ids=["empty", "no DICOM"])
+def test_a_folder_without_dicom(content, tmp_path):
+    if content:
+        (tmp_path / "note.txt").write_bytes(content)
+    with pytest.raises(DicomError, match="E-DICOM-01"):
+        read_series(tmp_path)
+    with pytest.raises(DicomError, match="E-DICOM-01"):
+        read_series(tmp_path / "absent")
+
+
+def test_a_rule_that_fits_nothing_lists_what_there_is(tmp_path):
+    folder = f.write(tmp_path / "in", f.plain())
+    with pytest.raises(DicomError, match=r"E-DICOM-03.*kernel B30f") as caught:
+        read_series(folder, series_rule=SeriesRule(kernel=("B70f",)))
+    assert "10 slices" in caught.value.message
+
+
+def test_a_draw_is_refused(tmp_path):
+    folder = f.write(tmp_path / "in", [*f.plain(), *(second_series(d) for d in f.plain())])
+    with pytest.raises(DicomError, match="E-DICOM-04"):
+        read_series(folder, series_rule=SeriesRule(choose="most_slices"))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"choose": "best"},
+        {"slice_thickness_mm": (3, 1)},
+        {"series_description": "("},
+        {"spacing_tolerance": 0.0},
+    ],
+    ids=str,
+)
+def test_a_rule_that_cannot_be_applied(wrong):
+    with pytest.raises(DicomError, match="E-DICOM-17"):
+        SeriesRule(**wrong)
+
+
+def test_lossy_series_are_read_where_the_study_allows_it(tmp_path):
+    folder = f.write(tmp_path / "in", every(LossyImageCompression="01")(f.plain()))
+    data = read_series(folder, series_rule=SeriesRule(allow_lossy=True)).volume.data
+    np.testing.assert_array_equal(data, f.ras(f.hounsfield()))
+
+
+def test_damaged_headers_end_in_an_error_or_the_truth(tmp_path):
+    folder = f.write(tmp_path / "in", f.plain())
+    path = folder / "IM0004.dcm"
+    whole = path.read_bytes()
+    header = whole.rindex(b"\xe0\x7f\x10\x00")
+    rng = np.random.default_rng(11)
+    truth = f.ras(f.hounsfield())
+    for place in rng.integers(132, header, 100):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        try:
+            found = read_series(folder).volume
+        except DicomError:
+            continue
+        # What a header says of a slice's attenuation cannot be checked against anything; all else is.
+        np.testing.assert_allclose(found.affine, f.ras_affine(), atol=0.02)
+        others = np.delete(found.data, 4, axis=2)
+        np.testing.assert_array_equal(others, np.delete(truth, 4, axis=2))
+
+
+def test_the_table_of_codes_is_complete():
+    documented = re.findall(r"^(E-DICOM-\d\d)  ", dicom.__doc__, re.MULTILINE)
+    assert documented == sorted(REMEDIES)
+    source = "".join(path.read_text() for path in Path(dicom.__file__).parent.glob("dicom*.py"))
+    assert set(re.findall(r'dicom_error\(\s*"(E-DICOM-\d\d)"', source)) == set(REMEDIES)

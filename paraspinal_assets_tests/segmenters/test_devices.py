@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import torch
+
+from paraspinal_assets.errors import SegmentationError
+from paraspinal_assets.segmenters.devices import own_device, resolve_device
+
+
+@pytest.fixture
+def gpus(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """A machine with two GPUs, as far as torch says."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    return monkeypatch
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_a_missing_gpu_is_refused_or_said_with_an_estimate(caplog):
+    with pytest.raises(SegmentationError, match=r"E-SEG-02.*sees 0 GPUs[\s\S]*10 to 30 minutes per scan"):
+        resolve_device("gpu")
+    assert resolve_device("cpu") == "cpu"
+    assert caplog.text == ""
+    assert resolve_device("auto", fast=True) == "cpu"
+    assert "no GPU" in caplog.text
+    assert "2 to 5 minutes" in caplog.text
+
+
+@pytest.mark.usefixtures("gpus")
+def test_a_gpu_is_taken_by_number_or_as_any():
+    assert [resolve_device(name) for name in ("gpu", "auto", "gpu:1", "cpu")] == [
+        "cuda",
+        "cuda",
+        "cuda:1",
+        "cpu",
+    ]
+    with pytest.raises(SegmentationError, match="E-SEG-02"):
+        resolve_device("gpu:2")
+    with pytest.raises(SegmentationError, match="unknown device"):
+        resolve_device("tpu")
+
+
+@pytest.mark.usefixtures("gpus")
+def test_each_worker_has_its_own_gpu_and_the_third_waits(tmp_path: Path):
+    got = threading.Event()
+
+    def third() -> None:
+        with own_device("cuda", tmp_path):
+            got.set()
+
+    waiting = threading.Thread(target=third)
+    with ExitStack() as first, ExitStack() as second:
+        assert first.enter_context(own_device("cuda", tmp_path)) == "cuda:0"
+        assert second.enter_context(own_device("cuda", tmp_path)) == "cuda:1"
+        waiting.start()
+        assert not got.is_set()
+        second.close()
+        assert got.wait(30)
+    waiting.join()
+
+
+def test_workers_that_see_different_gpus_do_not_wait_for_each_other(gpus, tmp_path: Path):
+    gpus.setenv("CUDA_VISIBLE_DEVICES", "0")
+    with own_device("cuda:0", tmp_path) as first:
+        gpus.setenv("CUDA_VISIBLE_DEVICES", "3")
+        with own_device("cuda:0", tmp_path) as second:
+            assert first == second == "cuda:0"
+
+
+def test_slurm_jobs_that_share_the_folder_of_a_study_do_not_wait_for_each_other(gpus, tmp_path: Path):
+    # Where Slurm confines jobs to their devices, the GPU of each is number 0.
+    gpus.setenv("CUDA_VISIBLE_DEVICES", "0")
+    gpus.setenv("SLURM_JOB_ID", "17")
+    with own_device("cuda", tmp_path) as first:
+        gpus.setenv("SLURM_JOB_ID", "18")
+        with own_device("cuda", tmp_path) as second:
+            assert first == second == "cuda:0"
+
+
+def test_the_cpu_belongs_to_everyone(tmp_path: Path):
+    with own_device("cpu", tmp_path) as first, own_device("cpu", tmp_path) as second:
+        assert first == second == "cpu"
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from paraspinal_assets.errors import SegmentationError
+from paraspinal_assets.imaging.labels import rest_label
+from paraspinal_assets.imaging.reasons import REASONS
+from paraspinal_assets.imaging.volume import Volume
+from paraspinal_assets.segmenters.gates import check_intensities, check_size, memory_estimate, output_verdict
+from paraspinal_assets.segmenters.grids import Grid
+from paraspinal_assets_tests.segmenters.conftest import THREE
+
+
+def codes(labels: np.ndarray) -> set[str]:
+    reason, findings = output_verdict(labels, THREE)
+    found = {*findings, *([reason] if reason else [])}
+    assert found <= set(REASONS)
+    return found
+
+
+def test_sound_segmentation_has_no_finding(spine):
+    assert codes(spine) == set()
+
+
+def test_nothing_no_vertebra_no_muscle_are_reasons(spine):
+    assert codes(np.zeros_like(spine)) == {"empty_segmentation"}
+    assert codes(np.where(spine <= 2, spine, 0)) == {"no_vertebrae"}
+    assert codes(np.where(spine > 2, spine, 0)) == {"no_muscle"}
+
+
+def test_one_side_or_one_level_missing_are_findings(spine):
+    assert codes(np.where(spine == 1, 0, spine)) == {"no_muscle_side"}
+    assert codes(np.where(np.isin(spine, [rest_label("T2") - 1, rest_label("T2")]), 0, spine)) == {
+        "missing_level"
+    }
+
+
+def test_flipped_orientation_is_seen(spine):
+    assert "sides_swapped" in codes(spine[::-1])
+    assert "level_order" in codes(spine[:, :, ::-1])
+
+
+def test_cut_field_of_view_is_seen(spine):
+    assert codes(spine[:, :, :12]) == {"touches_fov_border"}
+    assert codes(spine[4:]) == {"touches_fov_border"}
+
+
+def chest(rng: np.random.Generator) -> np.ndarray:
+    values = rng.choice([-1000, -850, -90, 40, 250], p=[0.35, 0.2, 0.15, 0.25, 0.05], size=(40, 40, 40))
+    return (values + rng.normal(0, 15, values.shape)).astype(np.int16)
+
+
+def test_intensities_of_a_chest_pass():
+    check_intensities("s", Volume(chest(np.random.default_rng(0)), np.eye(4)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda hu: hu + 1024,
+        lambda hu: hu - 1024,
+        lambda hu: (np.clip(hu, -160, 240) + 160) * 255 // 400,
+        lambda hu: np.abs(hu) * 3,
+        lambda hu: np.full_like(hu, 40),
+    ],
+    ids=["shifted up", "shifted down", "windowed to 0-255", "magnitude", "water"],
+)
+def test_other_intensities_are_refused(change):
+    hu = chest(np.random.default_rng(0)).astype(np.int32)
+    with pytest.raises(SegmentationError, match="E-SEG-12"):
+        check_intensities("s", Volume(change(hu), np.eye(4)))
+
+
+def test_too_small_a_view_and_too_large_a_scan_are_refused_from_the_header():
+    with pytest.raises(SegmentationError, match=r"E-SEG-14.*358x358x40 mm"):
+        check_size("s", Grid((512, 512, 40), np.diag([0.7, 0.7, 1, 1])))
+    monster = Grid((2048, 2048, 4000), np.diag([0.2, 0.2, 0.1, 1]))
+    with pytest.raises(SegmentationError, match=r"E-SEG-15.*GB"):
+        check_size("s", monster, limit_bytes=16 * 10**9)
+    check_size("s", Grid((512, 512, 350), np.diag([0.7, 0.7, 1, 1])), limit_bytes=4 * 10**9)
+    assert memory_estimate(monster) > 10**11

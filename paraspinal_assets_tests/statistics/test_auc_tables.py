@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from paraspinal_assets.statistics.auc_tables import (
+    AUC_COLUMNS,
+    COMPARISON_COLUMNS,
+    PARTIAL_COLUMNS,
+    auc_table,
+    band_table,
+    comparison_table,
+    curve_table,
+    partial_auc_table,
+)
+from paraspinal_assets.statistics.roc import roc_curve
+from paraspinal_assets.statistics.roc_band import roc_band
+from paraspinal_assets_tests.statistics.r_reference import cohort, reference, vector
+from paraspinal_assets_tests.statistics.test_roc import MODELS, scores
+
+ISSUE_AUC = "model, estimate, auc, variance, ci_low, ci_high, direction, n_cases, n_controls"
+ISSUE_COMPARISON = "model_a, model_b, estimate, auc_a, auc_b, z, p, difference, ci_low, ci_high"
+
+
+def apparent():
+    return {m: scores("apparent", m) for m in MODELS}
+
+
+def test_columns_are_those_promised():
+    auc, _ = auc_table(vector("y"), apparent(), estimate="apparent")
+    pairs, _ = comparison_table(vector("y"), apparent(), estimate="apparent")
+    assert tuple(auc.columns) == AUC_COLUMNS == tuple(ISSUE_AUC.split(", "))
+    assert tuple(pairs.columns) == COMPARISON_COLUMNS == tuple(ISSUE_COMPARISON.split(", "))
+    assert (len(auc), len(pairs)) == (7, 21)
+    partial = partial_auc_table(vector("y"), apparent(), estimate="apparent")
+    assert tuple(partial.columns) == PARTIAL_COLUMNS
+
+
+def test_reversed_and_constant_scores_are_diagnosed():
+    frame = cohort("edge/reversed")
+    _, notes = auc_table(frame["y"], {"s": frame["s"], "t": frame["t"]}, estimate="apparent")
+    assert [(n.model, n.code) for n in notes] == [("s", "W-STAT-REVERSED")]
+    flat = cohort("edge/constant")
+    table, notes = auc_table(flat["y"], {"flat": flat["const"], "x": flat["x"]}, estimate="apparent")
+    assert [(n.model, n.message) for n in notes] == [
+        ("flat", "The score is constant: area 0.5 by definition (apparent).")
+    ]
+    assert table.auc[1] > 0.7
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_band_agrees_with_the_bootstrap(model):
+    want = reference("A")["roc"]["apparent"][model]["ci_se_boot"]
+    band = roc_band(roc_curve(vector("y"), scores("apparent", model))).set_index("specificity")
+    for s, low, high in zip(want["specificity"], want["lower"], want["upper"], strict=True):
+        row = band.iloc[np.argmin(abs(band.index - s))]
+        # Steps of 1/66 and Monte-Carlo error of the bootstrap's own ends.
+        assert row.ci_low == pytest.approx(low, abs=0.07)
+        assert row.ci_high == pytest.approx(high, abs=0.07)
+
+
+def test_drawing_tables_cover_the_curve():
+    points = curve_table(vector("y"), apparent(), estimate="apparent", max_points=50)
+    assert (points.groupby("model").size() == 50).all()
+    assert (points.groupby("model").sensitivity.agg(["min", "max"]).to_numpy() == [0, 1]).all()
+    band = band_table(vector("y"), apparent(), estimate="apparent")
+    assert ((band.ci_low <= band.sensitivity + 1e-12) & (band.sensitivity <= band.ci_high + 1e-12)).all()

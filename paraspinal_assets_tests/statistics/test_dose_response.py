@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.formula.api as smf
+
+from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics.dose_response import GROUP_COLUMNS, TEST_COLUMNS, dose_response
+from paraspinal_assets_tests.statistics.r_reference import cohort, imputed, reference
+
+
+@pytest.mark.parametrize(
+    ("key", "frame", "measure"),
+    [
+        ("Median_imputed", imputed, "Median"),
+        ("Shape_imputed", imputed, "Shape"),
+        ("Median_raw_na_rm", cohort, "Median"),
+    ],
+)
+def test_bone_density_over_quartiles_matches_r(key, frame, measure):
+    want = reference("A")["quartiles"][key]["vBMD_over_4_quartiles"]
+    got = dose_response(frame(), measure, "vBMD")
+    assert tuple(got.groups.columns) == GROUP_COLUMNS
+    assert tuple(got.tests.columns) == TEST_COLUMNS
+    assert got.groups.value.tolist() == pytest.approx(want["means"], rel=1e-12)
+    tests = got.tests.set_index("test")
+    f, w, k = (tests.loc[t] for t in ("anova", "welch_anova", "kruskal_wallis"))
+    r = want["anova"]
+    assert (f.statistic, f.p, f.df1, f.df2) == pytest.approx((r["F"], r["p"], r["df1"], r["df2"]), rel=1e-9)
+    r = want["welch_anova"]
+    assert (w.statistic, w.p, w.df1, w.df2) == pytest.approx(
+        (r["statistic"], r["p_value"], *r["df"]), rel=1e-9
+    )
+    r = want["kruskal"]
+    assert (k.statistic, k.p, k.df1) == pytest.approx((r["statistic"], r["p_value"], r["df"]), rel=1e-9)
+    # Unadjusted differences are differences of the group means.
+    assert got.groups.effect.tolist() == pytest.approx(np.array(want["means"]) - want["means"][0], abs=1e-9)
+
+
+def test_fracture_risk_falls_and_odds_ratios_agree_with_statsmodels():
+    frame = imputed()
+    got = dose_response(frame, "Median", "VFx", covariates=["Age", "Gender"])
+    quartile = pd.qcut(frame["Median"], 4, labels=["Q1", "Q2", "Q3", "Q4"]).astype(str)
+    fit = smf.logit("VFx ~ quartile + Age + Gender", frame.assign(quartile=quartile)).fit(disp=0)
+    want = [fit.params[f"quartile[T.Q{k}]"] for k in (2, 3, 4)]
+    assert np.log(got.groups.effect[1:]).tolist() == pytest.approx(want, rel=1e-6)
+    assert (got.groups.effect_scale == "odds ratio").all()
+    tests = got.tests.set_index("test")
+    assert tests.loc["trend", "p"] < 1e-6
+    assert tests.loc["trend", "statistic"] < 0
+    assert tests.loc["cochran_armitage", "statistic"] < tests.loc["chi_squared", "statistic"]
+    assert ((got.groups.ci_low < got.groups.value) & (got.groups.value < got.groups.ci_high)).all()
+
+
+def test_trend_in_proportions_by_hand():
+    # Armitage's statistic is n times the squared correlation of outcome and quartile number.
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=400)
+    frame = pd.DataFrame({"x": x, "y": (rng.random(400) < 1 / (1 + np.exp(x))).astype(float)})
+    number = pd.qcut(frame.x, 4, labels=False)
+    got = dose_response(frame, "x", "y").tests.set_index("test").loc["cochran_armitage", "statistic"]
+    assert got == pytest.approx(400 * np.corrcoef(number, frame.y)[0, 1] ** 2, rel=1e-9)
+
+
+def test_tied_quartiles_are_refused():
+    with pytest.raises(StatisticsError, match="E-STAT-TIES"):
+        dose_response(pd.DataFrame({"x": [0.0] * 9 + [1.0], "y": range(10)}), "x", "y")

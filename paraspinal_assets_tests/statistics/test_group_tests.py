@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import math
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics.fisher import fisher_exact
+from paraspinal_assets.statistics.group_tests import chi_squared, expected_counts, t_test, wilcoxon
+from paraspinal_assets.statistics.quartiles import low_quartile
+from paraspinal_assets_tests.statistics.r_reference import cohort, imputed, reference
+
+GROUPS = [
+    ("Median_imputed", imputed, "Median"),
+    ("Shape_imputed", imputed, "Shape"),
+    ("Median_raw_na_rm", cohort, "Median"),
+]
+
+
+def halves(frame, by, variable):
+    low = low_quartile(frame[by])
+    return frame.loc[low.fillna(False), variable], frame.loc[(~low).fillna(False), variable]
+
+
+@pytest.mark.parametrize(("key", "frame", "by"), GROUPS)
+def test_continuous_variables_match_r(key, frame, by):
+    for variable, want in reference("A")["quartiles"][key]["continuous"].items():
+        low, high = halves(frame(), by, variable)
+        for equal, name in ((False, "welch"), (True, "student")):
+            got, t = t_test(low, high, equal_variance=equal), want[name]
+            assert (got.statistic, got.p, got.df, got.ci_low, got.ci_high) == pytest.approx(
+                (t["statistic"], t["p_value"], t["df"], *t["conf_int"]), rel=1e-9
+            ), (variable, name)
+        for continuity, name in ((True, "wilcoxon_correct"), (False, "wilcoxon_nocorrect")):
+            got = wilcoxon(low, high, exact=False, continuity=continuity)
+            assert got.statistic == want[name]["statistic"]
+            assert got.p == pytest.approx(want[name]["p_value"], rel=1e-9), (variable, name)
+
+
+@pytest.mark.parametrize(("key", "frame", "by"), GROUPS)
+def test_categorical_variables_match_r(key, frame, by):
+    for variable, want in reference("A")["quartiles"][key]["categorical"].items():
+        low, high = halves(frame(), by, variable)
+        counts = pd.concat([low.value_counts(), high.value_counts()], axis=1).fillna(0).sort_index()
+        assert counts.to_numpy().T.tolist() == [want["low"], want["high"]], variable
+        for continuity, name in ((False, "chisq_nocorrect"), (True, "chisq_correct")):
+            got, r = chi_squared(counts, continuity=continuity), want[name]
+            r = r.get("value", r)
+            assert (got.statistic, got.p, got.df) == pytest.approx(
+                (r["statistic"], r["p_value"], r["df"]), rel=1e-9
+            ), variable
+        assert expected_counts(counts).min() == pytest.approx(want["min_expected"], rel=1e-12)
+        got, r = fisher_exact(counts), want["fisher"]
+        assert got.p == pytest.approx(r["p_value"], rel=1e-6), variable
+        if "conditional_mle_or" in r:
+            assert got.odds_ratio == pytest.approx(r["conditional_mle_or"], rel=1e-3), variable
+            assert [got.ci_low, got.ci_high] == pytest.approx(r["conf_int"], rel=1e-3), variable
+
+
+def test_small_cohort_matches_r():
+    want, frame = reference("edge/edge")["n30"], cohort("edge/n30")
+    low, high = halves(frame, "Median", "vBMD")
+    welch = t_test(low, high)
+    assert (welch.statistic, welch.p, welch.ci_low, welch.ci_high) == pytest.approx(
+        (want["welch_vBMD"]["statistic"], want["welch_vBMD"]["p_value"], *want["welch_vBMD"]["conf_int"]),
+        rel=1e-9,
+    )
+    exact = wilcoxon(low, high)
+    r = want["wilcoxon_default_exact_vBMD_low"]
+    assert (exact.name, exact.statistic) == ("Wilcoxon rank sum, exact", r["statistic"])
+    assert exact.p == pytest.approx(r["p_value"], rel=1e-9)
+    groups = frame.groupby("VFx")["Median"]
+    by_fracture = wilcoxon(groups.get_group(0), groups.get_group(1))
+    r = want["wilcoxon_default_exact_Median_by_VFx"]
+    assert (by_fracture.statistic, by_fracture.p) == pytest.approx((r["statistic"], r["p_value"]), rel=1e-9)
+    rounded = wilcoxon(low, high, exact=False)
+    assert rounded.p == pytest.approx(want["wilcoxon_normal_correct"]["p_value"], rel=1e-9)
+    member = low_quartile(frame["Median"])
+    gender = pd.crosstab(member, frame["Gender"])
+    fisher = fisher_exact(gender)
+    assert fisher.p == pytest.approx(want["fisher_gender"]["p"], rel=1e-6)
+    assert fisher.odds_ratio == pytest.approx(want["fisher_gender"]["or"], rel=1e-3)
+    # R's uniroot stops within 1.2e-4 of the lower bound, here 0.002.
+    assert [fisher.ci_low, fisher.ci_high] == pytest.approx(want["fisher_gender"]["ci"], rel=1e-3, abs=1.2e-4)
+    assert chi_squared(gender).p == pytest.approx(want["chisq_gender"]["p_value"], rel=1e-9)
+    assert fisher_exact(pd.crosstab(member, frame["Race"])).p == pytest.approx(want["fisher_race"], rel=1e-6)
+
+
+def test_tied_scores_match_r():
+    want, frame = reference("edge/edge")["ties"], cohort("edge/ties")
+    groups = frame.groupby("y")["s1"]
+    got = wilcoxon(groups.get_group(0), groups.get_group(1))
+    assert got.p == pytest.approx(want["wilcoxon_default_warnings"], rel=1e-9)
+    fisher = fisher_exact(pd.crosstab(frame["b1"], frame["y"]))
+    assert (fisher.p, fisher.odds_ratio) == pytest.approx(
+        (want["fisher_b1"]["p"], want["fisher_b1"]["or"]), rel=1e-3
+    )
+
+
+def test_zero_cell_has_an_open_interval():
+    got = fisher_exact([[0, 10], [8, 12]])
+    assert got.odds_ratio == 0
+    assert got.ci_low == 0
+    assert 0 < got.ci_high < 1.5
+    assert fisher_exact([[8, 12], [0, 10]]).odds_ratio == float("inf")
+
+
+def test_constant_values_have_no_test():
+    for test in (t_test, wilcoxon):
+        with pytest.raises(StatisticsError, match="E-STAT-CONSTANT"):
+            test([2.0, 2.0, 2.0], [2.0, 2.0])
+    with pytest.raises(StatisticsError, match="E-STAT-CONSTANT"):
+        chi_squared([[3, 4], [0, 0]])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=3, max_size=4))
+def test_fisher_of_several_rows_agrees_with_listing_all_tables(cells):
+    counts = np.array(cells)
+    counts = counts[counts.sum(1) > 0]
+    if len(counts) < 3 or 0 in counts.sum(0):
+        return
+    rows, total = counts.sum(1), counts[:, 0].sum()
+    weight = {
+        x: math.prod(math.comb(int(n), k) for n, k in zip(rows, x, strict=True))
+        for x in product(*(range(n + 1) for n in rows))
+        if sum(x) == total
+    }
+    observed = weight[tuple(counts[:, 0].tolist())]
+    want = sum(w for w in weight.values() if w <= observed) / sum(weight.values())
+    assert fisher_exact(counts).p == pytest.approx(want, rel=1e-7)

@@ -1,0 +1,50 @@
+import pandas as pd
+
+from paraspinal_assets.statistics.models import (
+    FRACTURE_MODELS,
+    LINEAR_MODELS,
+    MESA_COLUMNS,
+    coerce_columns,
+    infer_kind,
+)
+from paraspinal_assets_tests.statistics.r_reference import cohort, reference
+
+
+def test_linear_formulas_are_the_study_s():
+    for name, want in reference("A")["linear"].items():
+        assert f"vBMD ~ {LINEAR_MODELS[name]}" == want["formula"]
+
+
+def test_fracture_models_are_the_study_s():
+    assert list(FRACTURE_MODELS) == list(reference("A")["logistic"])
+
+
+def test_the_preset_has_the_columns_of_the_study_table():
+    assert set(MESA_COLUMNS) == set(cohort().columns)
+    typed = coerce_columns(cohort())
+    assert (typed.absent, dict(typed.unreadable)) == ((), {})
+    assert typed.table["BMI"].isna().sum() == 28
+
+
+def test_text_among_numbers_is_named_and_taken_out():
+    table = pd.DataFrame({"Age": ["61", "sixty", "NA"], "HTN": ["0", "1", "2"], "BMI": ["", "27.5", "30"]})
+    typed = coerce_columns(table)
+    assert typed.unreadable["Age"] == "'sixty' in row 2 (1 of 3 rows)"
+    assert typed.unreadable["HTN"].startswith("'2' in row 3")
+    assert list(typed.table.columns) == ["BMI"]
+    assert typed.table["BMI"].isna().tolist() == [True, False, False]
+    assert "vBMD" in typed.absent
+
+
+def test_numeric_codes_of_a_category_become_levels():
+    typed = coerce_columns(pd.DataFrame({"Race": [1.0, 2.0, None], "Site": [3, 4, 5]}))
+    assert typed.table["Race"].tolist()[:2] == ["1", "2"]
+    assert typed.table["Race"].isna().tolist() == [False, False, True]
+    assert typed.table["Site"].tolist() == ["3", "4", "5"]
+
+
+def test_kinds_of_undescribed_columns_are_inferred():
+    assert infer_kind(pd.Series(["1", "2", "x", "NA", "4"])) == "number"
+    assert infer_kind(pd.Series(["Siemens", "GE", "2000"])) == "category"
+    assert infer_kind(pd.Series([True, False])) == "category"
+    assert infer_kind(pd.Series([1, 2])) == "number"

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.formula.api as smf
+from scipy import stats
+
+from paraspinal_assets.statistics.multiplicity import benjamini_hochberg
+from paraspinal_assets.statistics.subgroups import EFFECT_COLUMNS, INTERACTION_COLUMNS, subgroup_effects
+from paraspinal_assets_tests.statistics.r_reference import imputed
+
+SUBGROUPS = ["Gender", "Race", "Site", "Manufacturer"]
+COVARIATES = ["Age", "Gender", "Race", "BMI"]
+
+
+def test_linear_effects_and_interactions_agree_with_statsmodels():
+    frame = imputed()
+    got = subgroup_effects(frame, "vBMD", "Median", COVARIATES, SUBGROUPS)
+    assert tuple(got.effects.columns) == EFFECT_COLUMNS
+    assert tuple(got.interactions.columns) == INTERACTION_COLUMNS
+    assert got.interactions.subgroup.tolist() == SUBGROUPS
+    whole = smf.ols("vBMD ~ Age + Gender + BMI + Race * Median", frame).fit()
+    small = smf.ols("vBMD ~ Age + Gender + BMI + Race + Median", frame).fit()
+    f, p, df = whole.compare_f_test(small)
+    row = got.interactions.set_index("subgroup").loc["Race"]
+    assert (row.statistic, row.p, row.df) == pytest.approx((f, p, df), rel=1e-8)
+    effects = got.effects[got.effects.subgroup == "Race"].set_index("level")
+    assert effects.loc["Black", "estimate"] == pytest.approx(whole.params["Median"], rel=1e-8)
+    white = whole.t_test("Median + Race[T.White]:Median = 0")
+    assert effects.loc["White", "estimate"] == pytest.approx(float(np.squeeze(white.effect)), rel=1e-8)
+    assert effects.loc["White", "std_error"] == pytest.approx(float(np.squeeze(white.sd)), rel=1e-8)
+    assert effects.n.sum() == len(frame)
+    assert got.interactions.p_adjusted.to_numpy() == pytest.approx(benjamini_hochberg(got.interactions.p))
+
+
+def test_logistic_interaction_is_the_likelihood_ratio():
+    frame = imputed()
+    got = subgroup_effects(frame, "VFx", "Median", ["Age"], ["Gender"], family="logistic")
+    whole = smf.logit("VFx ~ Age + Gender * Median", frame).fit(disp=0)
+    small = smf.logit("VFx ~ Age + Gender + Median", frame).fit(disp=0)
+    chi2 = 2 * (whole.llf - small.llf)
+    row = got.interactions.iloc[0]
+    assert (row.statistic, row.p) == pytest.approx((chi2, stats.chi2.sf(chi2, 1)), rel=1e-6)
+    women = got.effects.set_index("level").loc["Female"]
+    assert women.estimate == pytest.approx(whole.params["Median"], rel=1e-6)
+    assert got.effects.n_events.sum() == frame.VFx.sum()
+
+
+def test_a_planted_interaction_is_found_and_bad_variables_are_named():
+    rng = np.random.default_rng(6)
+    n = 400
+    frame = pd.DataFrame(
+        {
+            "x": rng.normal(size=n),
+            "sex": rng.choice(["F", "M"], n),
+            "one": "same",
+            "id": [f"i{k}" for k in range(n)],
+        }
+    )
+    frame["rare"] = ["a"] * (n - 3) + ["b"] * 3
+    frame["y"] = np.where(frame.sex == "M", 1.0, 0.2) * frame.x + rng.normal(0, 0.5, n)
+    got = subgroup_effects(frame, "y", "x", [], ["sex", "one", "id", "rare", "absent"])
+    table = got.interactions.set_index("subgroup")
+    assert table.loc["sex", "p"] < 1e-10
+    effects = got.effects.set_index(["subgroup", "level"])
+    assert effects.loc[("sex", "M"), "ci_low"] < 1.0 < effects.loc[("sex", "M"), "ci_high"]
+    assert table.loc[["one", "id", "absent"], "p"].isna().all()
+    assert {(p.model, p.code) for p in got.problems} == {
+        ("one", "E-STAT-CONSTANT"),
+        ("id", "E-STAT-SATURATED"),
+        ("rare", "W-STAT-SMALL-GROUP"),
+        ("absent", "E-STAT-COLUMN"),
+    }
+
+
+def test_numeric_codes_are_levels_not_slopes():
+    frame = imputed().assign(Tobacco=lambda d: d.Tobacco.round())
+    got = subgroup_effects(frame, "vBMD", "Median", ["Age", "Tobacco"], ["Tobacco"])
+    assert got.effects.level.tolist() == ["0", "1", "2"]
+    assert got.interactions.df.iloc[0] == 2

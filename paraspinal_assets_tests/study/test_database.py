@@ -1,0 +1,254 @@
+"""One writer at a time, whole transactions, and only changed scans read."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+
+from paraspinal_assets.errors import StudyError
+from paraspinal_assets.study.database import Database, quoted
+from paraspinal_assets.study.schema import Column, TableSchema, schemas
+
+SCHEMA = TableSchema(
+    "levels",
+    "Levels of a scan.",
+    ("exam", "participant", "level"),
+    (
+        Column("exam", "text", "", "Exam"),
+        Column("participant", "text", "", "Participant"),
+        Column("level", "text", "", "Level"),
+        Column("value", "number", "mm3", "It's a value"),
+        Column("reason", "text", "", "Reason"),
+    ),
+)
+NUMBERS = TableSchema("numbers", "Numbers.", (), (Column("n", "integer", "", "N"),))
+
+
+@pytest.fixture
+def database(tmp_path):
+    return Database(tmp_path / "study.duckdb")
+
+
+def scan_file(folder, participant, value, reason=None):
+    path = folder / f"{participant}-{value}.parquet"
+    frame = {
+        "exam": "exam5",
+        "participant": participant,
+        "level": ["T1", "T2"],
+        "value": value,
+        "reason": reason,
+    }
+    pd.DataFrame(frame).to_parquet(path)
+    return str(path)
+
+
+def values(database):
+    return database.read("levels").groupby("participant")["value"].first().to_dict()
+
+
+def test_merge_reads_only_what_changed_and_drops_what_is_gone(database, tmp_path):
+    one, two = scan_file(tmp_path, "1", 1.0), scan_file(tmp_path, "2", 2.0)
+    assert database.merge_scans("levels", SCHEMA, {"exam5-1": ("a", one), "exam5-2": ("b", two)}) == 2
+    Path(one).unlink()  # unchanged, so not read
+    two_new, three = scan_file(tmp_path, "2", 20.0), scan_file(tmp_path, "3", 3.0)
+    files = {"exam5-1": ("a", one), "exam5-2": ("B", two_new), "exam5-3": ("c", three)}
+    assert database.merge_scans("levels", SCHEMA, files) == 2
+    assert values(database) == {"1": 1.0, "2": 20.0, "3": 3.0}
+    del files["exam5-1"]
+    assert database.merge_scans("levels", SCHEMA, files) == 0
+    assert values(database) == {"2": 20.0, "3": 3.0}
+    assert len(database.read("levels")) == 4
+
+
+def test_merge_starts_anew_when_columns_change(database, tmp_path):
+    database.merge_scans("levels", SCHEMA, {"exam5-1": ("a", scan_file(tmp_path, "1", 1.0))})
+    wider = SCHEMA.with_columns([Column("area", "number", "mm2", "Area")])
+    path = tmp_path / "wide.parquet"
+    pd.read_parquet(tmp_path / "1-1.0.parquet").assign(area=5.0).to_parquet(path)
+    assert database.merge_scans("levels", wider, {"exam5-1": ("a", str(path))}) == 1
+    assert database.read("levels")["area"].tolist() == [5.0, 5.0]
+
+
+def test_a_column_that_is_all_missing_in_one_scan_takes_nothing_from_another(database, tmp_path):
+    files = {
+        "exam5-1": ("a", scan_file(tmp_path, "1", 1.0)),
+        "exam5-2": ("b", scan_file(tmp_path, "2", 2.0, reason="no_body")),
+    }
+    database.merge_scans("levels", SCHEMA, files)
+    assert database.read("levels")["reason"].dropna().tolist() == ["no_body", "no_body"]
+
+
+def test_a_broken_scan_file_changes_nothing_and_is_named(database, tmp_path):
+    good = {"exam5-1": ("a", scan_file(tmp_path, "1", 1.0))}
+    database.merge_scans("levels", SCHEMA, good)
+    broken = tmp_path / "broken.parquet"
+    broken.write_bytes(b"PAR1 and no more")
+    with pytest.raises(StudyError, match=r"E-STUDY-36.*broken\.parquet"):
+        database.merge_scans("levels", SCHEMA, {"exam5-2": ("b", str(broken))})
+    assert values(database) == {"1": 1.0}
+
+
+def test_ids_that_look_like_sql_are_values(database, tmp_path):
+    files = {"exam5-1": ("'; DROP TABLE levels; --", scan_file(tmp_path, "1", 1.0))}
+    database.merge_scans("levels", SCHEMA, files)
+    assert database.merge_scans("levels", SCHEMA, files) == 0
+    assert (
+        database.query("SELECT count(*) AS n FROM levels WHERE participant = ?", ["1' OR '1'='1"])["n"][0]
+        == 0
+    )
+    assert quoted('a"b') == '"a""b"'
+
+
+def test_replace_is_all_or_nothing(database):
+    one = pd.DataFrame({"n": [1]})
+    database.replace({"numbers": (NUMBERS, one), "others": (NUMBERS, one)})
+    two = pd.DataFrame({"n": [2]})
+    with pytest.raises(StudyError, match="E-STUDY-34"):
+        database.replace({"numbers": (NUMBERS, two), "others": (NUMBERS, pd.DataFrame({"n": ["x"]}))})
+    assert database.read("numbers")["n"].tolist() == [1]
+    with pytest.raises(StudyError, match="E-STUDY-32"):
+        database.replace({"numbers": (NUMBERS, two), "others": (NUMBERS, pd.DataFrame({"m": [2]}))})
+    assert database.read("numbers")["n"].tolist() == [1]
+
+
+def test_an_error_inside_a_transaction_rolls_back(database):
+    database.replace({"numbers": (NUMBERS, pd.DataFrame({"n": [1]}))})
+
+    def delete_and_stop():
+        with database.writing() as connection:
+            connection.execute("DELETE FROM numbers")
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        delete_and_stop()
+    assert database.read("numbers")["n"].tolist() == [1]
+
+
+def test_empty_and_all_missing_columns_keep_their_types(database):
+    frame = pd.DataFrame({column.name: [None] for column in SCHEMA.columns})
+    for rows in (frame, frame.iloc[:0]):
+        database.replace({"levels": (SCHEMA, rows)})
+        types = database.query("SELECT data_type FROM duckdb_columns() WHERE table_name = 'levels'")
+        assert types["data_type"].tolist() == ["VARCHAR", "VARCHAR", "VARCHAR", "DOUBLE", "VARCHAR"]
+        assert len(database.read("levels")) == len(rows)
+
+
+def test_documentation_is_stored_and_read_back(database):
+    database.replace({"levels": (SCHEMA, pd.DataFrame({column.name: [None] for column in SCHEMA.columns}))})
+    ((schema, frame),) = database.documented()
+    assert (schema.name, schema.description, schema.columns) == ("levels", SCHEMA.description, SCHEMA.columns)
+    assert len(frame) == 1
+
+
+def test_documented_tables_come_in_the_order_of_the_dictionary(database):
+    empty = {
+        name: (schemas()[name], pd.DataFrame({column.name: [] for column in schemas()[name].columns}))
+        for name in ("auc", "scans", "cohort")
+    }
+    database.replace({"aaa": (NUMBERS, pd.DataFrame({"n": [1]})), **empty})
+    assert [schema.name for schema, _ in database.documented()] == ["scans", "cohort", "auc", "aaa"]
+    assert database.documented()[0][0].key == ("exam", "participant")
+
+
+def test_names_hide_the_bookkeeping(database, tmp_path):
+    assert database.names() == []
+    database.merge_scans("levels", SCHEMA, {"exam5-1": ("a", scan_file(tmp_path, "1", 1.0))})
+    assert database.names() == ["levels"]
+
+
+def test_absent_database_and_table_say_what_to_run(database):
+    with pytest.raises(StudyError, match=r"E-STUDY-31.*no database.*\n.*paraspinal run"):
+        database.read("cohort")
+    database.replace({"numbers": (NUMBERS, pd.DataFrame({"n": [1]}))})
+    with pytest.raises(StudyError, match=r"E-STUDY-31(.|\n)*paraspinal run"):
+        database.read("cohort")
+
+
+def test_a_file_that_is_no_database_is_named(database):
+    database.path.write_bytes(b"not a database" * 500)
+    with pytest.raises(StudyError, match=r"E-STUDY-30.*study\.duckdb"):
+        database.names()
+
+
+APPEND = """
+import sys
+from pathlib import Path
+from paraspinal_assets.study.database import Database
+database = Database(Path(sys.argv[1]))
+for _ in range(3):
+    with database.writing() as connection:
+        connection.execute("INSERT INTO numbers SELECT coalesce(max(n), 0) + 1 FROM numbers")
+"""
+
+WRITE_AND_WAIT = """
+import sys, time
+from pathlib import Path
+from paraspinal_assets.study.database import Database
+with Database(Path(sys.argv[1])).writing() as connection:
+    connection.execute("DELETE FROM numbers")
+    connection.execute("INSERT INTO numbers SELECT range FROM range(1000000)")
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+
+
+def start(program, database):
+    return subprocess.Popen(
+        [sys.executable, "-c", program, str(database.path)], stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_processes_that_write_at_once_queue(database):
+    database.replace({"numbers": (NUMBERS, pd.DataFrame({"n": pd.array([], dtype="Int64")}))})
+    workers = [start(APPEND, database) for _ in range(2)]
+    while any(worker.poll() is None for worker in workers):
+        assert database.read("numbers")["n"].is_monotonic_increasing  # a reader is never refused
+        time.sleep(0.05)
+    assert [worker.returncode for worker in workers] == [0, 0]
+    assert database.read("numbers")["n"].tolist() == list(range(1, 7))
+
+
+def test_kill_9_in_a_transaction_leaves_the_earlier_tables(database):
+    database.replace({"numbers": (NUMBERS, pd.DataFrame({"n": [1]}))})
+    worker = start(WRITE_AND_WAIT, database)
+    assert worker.stdout.readline() == "writing\n"
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.wait()
+    assert database.read("numbers")["n"].tolist() == [1]
+    database.replace({"numbers": (NUMBERS, pd.DataFrame({"n": [2]}))})
+    assert database.read("numbers")["n"].tolist() == [2]
+
+
+def test_a_reader_waits_for_a_writer_of_the_same_process(database):
+    database.replace({"numbers": (NUMBERS, pd.DataFrame({"n": [1]}))})
+    writing = threading.Event()
+
+    def write():
+        with database.writing() as connection:
+            connection.execute("INSERT INTO numbers VALUES (2)")
+            writing.set()
+            time.sleep(0.3)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    writing.wait()
+    assert database.read("numbers")["n"].tolist() == [1, 2]
+    thread.join()
+
+
+def test_a_database_held_by_another_program_is_an_error_in_words(database, monkeypatch):
+    database.replace({"numbers": (NUMBERS, pd.DataFrame({"n": [1]}))})
+    monkeypatch.setattr("paraspinal_assets.study.database.READ_TIMEOUT_S", 0.2)
+    holder = duckdb.connect(str(database.path))
+    try:
+        with pytest.raises(StudyError, match=r"E-STUDY-30(.|\n)*close the program"):
+            database.read("numbers")
+    finally:
+        holder.close()

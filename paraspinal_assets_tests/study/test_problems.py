@@ -1,0 +1,36 @@
+"""`check` tells everything at once."""
+
+from paraspinal_assets.study.problems import check_study
+from paraspinal_assets_tests.study.builders import study
+
+
+def test_all_kinds_of_problems_come_together(tmp_path):
+    for name in ("exam5/1001/a.dcm", "exam5/o'brien/a.dcm", "exam5/1002/.keep"):
+        (tmp_path / "dicom" / name).parent.mkdir(parents=True)
+        (tmp_path / "dicom" / name).touch()
+    (tmp_path / "people.csv").write_text("participant,bmi\n1001,20\n")
+    checked = study(
+        readers={"decisions": "review.csv"},
+        models={"linear": {"m": "bmi + height"}, "fracture": {}},
+    )
+    found = check_study(checked, tmp_path)
+    assert found.scans == {"exam5": 2, "exam6": 0}
+    for said in (
+        "exam6: no folder",
+        'participant id "o\'brien" is not allowed',
+        "exam5-1002: the folder",
+        "1 participants have scans but no clinical data: 1002",
+        "no review file",
+        "models.linear.m: no clinical column is named height",
+    ):
+        assert sum(said in problem for problem in found.problems) == 1, said
+    assert len(found.problems) == 6
+
+
+def test_a_sound_study_has_none(tmp_path):
+    for exam in ("exam5", "exam6"):
+        (tmp_path / "dicom" / exam / "1001").mkdir(parents=True)
+        (tmp_path / "dicom" / exam / "1001" / "a.dcm").touch()
+    (tmp_path / "people.csv").write_text("participant,bmi\n1001,20\n")
+    sound = study(models={"linear": {"m": "bmi * volume + `vbmd`"}, "fracture": {}})
+    assert check_study(sound, tmp_path).problems == ()
