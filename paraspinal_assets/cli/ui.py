@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Final
@@ -44,7 +43,8 @@ def ui(study: Path, port: int, host: str, without_login: bool, read_only: bool) 
     prepare_home(workspace.store)
     command = [sys.executable, *(_READ_ONLY if read_only else _DEV), "--host", host, "--port", str(port)]
     command += ["--module-name", "paraspinal_assets.definitions"]
-    sys.exit(subprocess.run(command, env={**os.environ, **environment(workspace)}, check=False).returncode)
+    # Becomes Dagster's process, so that a signal to stop reaches the one that stops its servers.
+    os.execve(sys.executable, command, {**os.environ, **environment(workspace)})
 
 
 def is_loopback(host: str) -> bool:

@@ -12,8 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from paraspinal_assets_tests.deployment.servers import free_port
+
+PATIENCE_S: Final = 150.0
+"""Dagster gives each of its two servers 60 s to stop."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +30,8 @@ class Site:
 
 
 @contextmanager
-def user_interface(root: Path) -> Iterator[Site]:
-    """`paraspinal ui` until the block ends, then Ctrl-C."""
+def user_interface(root: Path, *, as_service: bool = False) -> Iterator[Site]:
+    """`paraspinal ui` until the block ends, then Ctrl-C; a service is stopped by SIGTERM to the command alone."""
     port = free_port()
     site = Site(f"http://127.0.0.1:{port}", root, root / "daemon.log")
     with site.log.open("wb") as log:
@@ -43,10 +47,22 @@ def user_interface(root: Path) -> Iterator[Site]:
             time.sleep(0.1)
         yield site
     finally:
-        os.killpg(process.pid, signal.SIGINT)
-        process.wait()
-        while _alive(process.pid):
-            time.sleep(0.1)
+        if as_service:
+            process.terminate()
+        else:
+            os.killpg(process.pid, signal.SIGINT)
+        end_of_group(process, site.log)
+
+
+def end_of_group(process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a process that was told to stop is gone with all that it started; kills them if they stay."""
+    deadline = time.monotonic() + PATIENCE_S
+    while process.poll() is None or _alive(process.pid):
+        if time.monotonic() > deadline:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise AssertionError(f"did not stop in {PATIENCE_S:.0f} s; its log:\n{log.read_text()}")
+        time.sleep(0.1)
 
 
 def _answers(url: str) -> bool:
@@ -57,8 +73,10 @@ def _answers(url: str) -> bool:
 
 
 def _alive(group: int) -> bool:
-    """Whether a process of the group is left."""
-    with suppress(ProcessLookupError):
-        os.killpg(group, 0)
-        return True
+    """Whether a process of the group is left that has not ended; Linux keeps ended ones until they are waited for."""
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            state, _parent, process_group = status.read_text().rpartition(")")[2].split()[:3]
+            if int(process_group) == group and state != "Z":
+                return True
     return False

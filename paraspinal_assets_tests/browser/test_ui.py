@@ -61,9 +61,8 @@ def picture(page: Page, key: str, alt: str) -> tuple[int, int]:
     entry(page, key).get_by_text("[Show Markdown]").click()
     shown = page.get_by_role("img", name=alt)
     shown.wait_for()
-    width, height = shown.evaluate(
-        "image => image.decode().then(() => [image.naturalWidth, image.naturalHeight])"
-    )
+    page.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=shown.element_handle())
+    width, height = shown.evaluate("image => [image.naturalWidth, image.naturalHeight]")
     page.keyboard.press("Escape")
     return width, height
 

@@ -1,27 +1,36 @@
 from __future__ import annotations
 
-import subprocess
+import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
 from paraspinal_assets.cli import main
+from paraspinal_assets_tests.browser.site import user_interface
 from paraspinal_assets_tests.defs.small_study import make_small_study
+
+
+class Replaced(Exception):
+    """Where this process would have become another."""
 
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The commands that would have been started."""
+    """The commands that this process would have become."""
     commands: list[list[str]] = []
 
-    def run(command: list[str], **_: object) -> SimpleNamespace:
+    def execve(_path: str, command: list[str], _environment: dict[str, str]) -> None:
         commands.append(command)
-        return SimpleNamespace(returncode=0)
+        raise Replaced
 
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(os, "execve", execve)
     return commands
+
+
+def start(*words: str) -> None:
+    with pytest.raises(Replaced):
+        CliRunner().invoke(main, ["ui", *words], catch_exceptions=False)
 
 
 @pytest.fixture
@@ -36,18 +45,25 @@ def test_other_machines_are_let_in_only_when_told(study: str, started: list[list
     assert "E-STUDY-58" in refused.output
     assert "--without-login" in refused.output
     assert started == []
-    assert CliRunner().invoke(main, ["ui", study, "--host", host, "--without-login"]).exit_code == 0
+    start(study, "--host", host, "--without-login")
     assert host in started[0]
 
 
 @pytest.mark.parametrize("words", [[], ["--host", "localhost"], ["--host", "::1"], ["--host", "127.0.0.9"]])
 def test_this_machine_needs_no_permission(study: str, started: list[list[str]], words: list[str]) -> None:
-    assert CliRunner().invoke(main, ["ui", study, *words]).exit_code == 0
+    start(study, *words)
     command = started[0]
     assert command[command.index("--host") + 1] == (words[1] if words else "127.0.0.1")
 
 
 def test_read_only_starts_the_webserver_without_a_daemon(study: str, started: list[list[str]]) -> None:
-    assert CliRunner().invoke(main, ["ui", study, "--read-only"]).exit_code == 0
+    start(study, "--read-only")
     assert "--read-only" in started[0]
     assert "dev" not in started[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("as_service", [False, True])
+def test_it_stops_with_all_that_it_started(study: str, as_service: bool) -> None:
+    with user_interface(Path(study).parent, as_service=as_service) as site:
+        assert site.url

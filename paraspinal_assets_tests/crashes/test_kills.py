@@ -28,10 +28,9 @@ from paraspinal_assets.defs.scan_asset import UNATTENDED
 from paraspinal_assets_tests.crashes.commands import Study
 from paraspinal_assets_tests.defs.automation.daemon import start_daemon
 
-pytestmark = pytest.mark.slow
-
 KILLS = int(os.environ.get("PARASPINAL_KILLS", "20"))
 SEED = int(os.environ.get("PARASPINAL_SEED", "1"))
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600 + 60 * KILLS)]
 LONGEST_S = 5.0
 """A kill from outside comes at most so long after the start of a command."""
 DAEMON_S = 40.0
