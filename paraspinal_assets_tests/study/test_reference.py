@@ -88,3 +88,8 @@ def test_what_is_commented_out_in_the_starting_file_is_valid_too(tmp_path):
 def test_the_example_of_the_reference_is_the_file_that_is_tested():
     example = study_file_reference().split("```yaml\n")[1].split("```")[0]
     assert yaml.safe_load(example) == yaml.safe_load((TEMPLATES / "example.yaml").read_text(encoding="utf-8"))
+
+
+def test_the_demo_s_study_file_is_the_one_that_is_shipped():
+    # Two files and not a link: archives and some systems do not keep links.
+    assert (TEMPLATES / "demo.yaml").read_bytes() == (ROOT / "data" / "demo" / "study.yaml").read_bytes()
