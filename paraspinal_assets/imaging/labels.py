@@ -20,6 +20,9 @@ SPINE: Final[tuple[str, ...]] = (
 )
 """Every level that can be named, from head to foot."""
 
+UNION: Final = "union"
+"""Name of the rows over all levels together, in which each voxel counts once."""
+
 AUTOCHTHON_LEFT: Final = 1
 AUTOCHTHON_RIGHT: Final = 2
 _FIRST_VERTEBRA: Final = 10

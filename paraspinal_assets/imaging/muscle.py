@@ -12,12 +12,16 @@ from numpy.typing import NDArray
 
 from paraspinal_assets.imaging.attenuation import Histogram
 from paraspinal_assets.imaging.geometry import voxel_volume_mm3
-from paraspinal_assets.imaging.labels import AUTOCHTHON_LEFT, AUTOCHTHON_RIGHT, Side, body_label, rest_label
+from paraspinal_assets.imaging.labels import (
+    AUTOCHTHON_LEFT,
+    AUTOCHTHON_RIGHT,
+    UNION,
+    Side,
+    body_label,
+    rest_label,
+)
 from paraspinal_assets.imaging.levels import LabelProfile, Slab, SlabRule, level_slabs, union_rows
 from paraspinal_assets.imaging.volume import Volume
-
-UNION: Final = "union"
-"""Name of the rows over all levels together, in which each voxel counts once."""
 
 SIDES: Final[dict[Side, tuple[int, ...]]] = {
     "left": (AUTOCHTHON_LEFT,),

@@ -19,12 +19,11 @@ from paraspinal_assets.imaging.geometry import voxel_volume_mm3
 from paraspinal_assets.imaging.labels import AUTOCHTHON_LEFT, AUTOCHTHON_RIGHT, body_label, rest_label
 from paraspinal_assets.imaging.levels import LabelProfile, SlabRule, level_slabs
 from paraspinal_assets.imaging.mesh import mesh_volume_mm3
+from paraspinal_assets.imaging.radiomics_names import FEATURES, MESH_VOLUME, VOXEL_VOLUME
 from paraspinal_assets.imaging.texture_features import (
-    GLCM_NAMES,
     GLDM_NAMES,
     GLRLM_NAMES,
     GLSZM_NAMES,
-    NGTDM_NAMES,
     entropy,
     glcm_features,
     ngtdm_features,
@@ -40,44 +39,6 @@ from paraspinal_assets.imaging.texture_matrices import (
 )
 from paraspinal_assets.imaging.volume import Volume
 from paraspinal_assets.imaging.volume_io import occupied_box
-
-FIRSTORDER_NAMES: Final = (
-    "10Percentile",
-    "90Percentile",
-    "Energy",
-    "Entropy",
-    "InterquartileRange",
-    "Kurtosis",
-    "Maximum",
-    "MeanAbsoluteDeviation",
-    "Mean",
-    "Median",
-    "Minimum",
-    "Range",
-    "RobustMeanAbsoluteDeviation",
-    "RootMeanSquared",
-    "Skewness",
-    "TotalEnergy",
-    "Uniformity",
-    "Variance",
-)
-
-FEATURES: Final[tuple[str, ...]] = tuple(
-    f"original_{family}_{name}"
-    for family, names in (
-        ("firstorder", FIRSTORDER_NAMES),
-        ("glcm", GLCM_NAMES),
-        ("glrlm", GLRLM_NAMES),
-        ("glszm", GLSZM_NAMES),
-        ("gldm", GLDM_NAMES),
-        ("ngtdm", NGTDM_NAMES),
-    )
-    for name in names
-)
-"""Names of the 91 features, in the order of the original's CSV."""
-
-VOXEL_VOLUME: Final = "original_shape_VoxelVolume"
-MESH_VOLUME: Final = "original_shape_MeshVolume"
 
 _FEWEST_VOXELS: Final = 2
 """PyRadiomics refuses a region of a single voxel."""

@@ -10,8 +10,7 @@ from typing import Any, Final
 import pandas as pd
 from PIL import Image
 
-from paraspinal_assets.imaging.labels import AUTOCHTHON_LEFT, AUTOCHTHON_RIGHT, SPINE, body_label
-from paraspinal_assets.imaging.muscle import UNION
+from paraspinal_assets.imaging.labels import AUTOCHTHON_LEFT, AUTOCHTHON_RIGHT, SPINE, UNION, body_label
 from paraspinal_assets.imaging.volume import Volume
 from paraspinal_assets.report.measures import measure
 from paraspinal_assets.report.qc_canvas import CANVAS, WINDOW_HU, Canvas

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from paraspinal_assets.imaging.muscle import UNION
+from paraspinal_assets.imaging.labels import UNION
 from paraspinal_assets.study.schema import schemas
 from paraspinal_assets.study.settings import Study
 

@@ -130,7 +130,7 @@ def _schema(name: str, section: str, entry: Mapping[str, Any], shared: Mapping[s
         for column, definition in entry["columns"].items()
     ]
     if name == "radiomics":
-        from paraspinal_assets.imaging.radiomics import FEATURES
+        from paraspinal_assets.imaging.radiomics_names import FEATURES
 
         columns[-1:-1] = [_feature(name) for name in FEATURES]
     made_from = {column: sources.split() for column, sources in entry.get("made_from", {}).items()}

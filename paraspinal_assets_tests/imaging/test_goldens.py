@@ -9,7 +9,8 @@ from paraspinal_assets.imaging.bone import measure_bone
 from paraspinal_assets.imaging.labels import rest_label
 from paraspinal_assets.imaging.levels import level_slabs
 from paraspinal_assets.imaging.muscle import measure_muscle
-from paraspinal_assets.imaging.radiomics import FEATURES, MESH_VOLUME, VOXEL_VOLUME, measure_radiomics
+from paraspinal_assets.imaging.radiomics import measure_radiomics
+from paraspinal_assets.imaging.radiomics_names import FEATURES, MESH_VOLUME, VOXEL_VOLUME
 from paraspinal_assets.imaging.volume import Volume
 from paraspinal_assets.imaging.volume_io import read_volume
 

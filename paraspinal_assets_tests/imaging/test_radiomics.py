@@ -5,7 +5,8 @@ import pytest
 
 from paraspinal_assets.imaging.labels import AUTOCHTHON_LEFT
 from paraspinal_assets.imaging.mesh import mesh_volume_mm3
-from paraspinal_assets.imaging.radiomics import FEATURES, MESH_VOLUME, VOXEL_VOLUME, measure_radiomics
+from paraspinal_assets.imaging.radiomics import measure_radiomics
+from paraspinal_assets.imaging.radiomics_names import FEATURES, MESH_VOLUME, VOXEL_VOLUME
 from paraspinal_assets.imaging.texture_matrices import (
     DIRECTIONS,
     cooccurrence,

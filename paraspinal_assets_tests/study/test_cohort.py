@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paraspinal_assets.imaging.muscle import UNION
+from paraspinal_assets.imaging.labels import UNION
 from paraspinal_assets.imaging.reasons import REASONS
 from paraspinal_assets.study.cohort import build_cohort, columns_made_from, exposures, mean_vbmd
 from paraspinal_assets.study.schema import schemas

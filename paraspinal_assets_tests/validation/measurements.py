@@ -10,7 +10,8 @@ from paraspinal_assets.imaging.bone import measure_bone
 from paraspinal_assets.imaging.deformity import measure_deformity
 from paraspinal_assets.imaging.levels import level_slabs
 from paraspinal_assets.imaging.muscle import measure_muscle
-from paraspinal_assets.imaging.radiomics import FEATURES, MESH_VOLUME, measure_radiomics
+from paraspinal_assets.imaging.radiomics import measure_radiomics
+from paraspinal_assets.imaging.radiomics_names import FEATURES, MESH_VOLUME
 from paraspinal_assets.phantom.anatomy import make_phantom
 from paraspinal_assets.phantom.parameters import MEASURED_LEVELS, PhantomParameters
 from paraspinal_assets_tests.imaging.goldens import load_case

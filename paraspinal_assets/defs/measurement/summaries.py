@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
 
-from paraspinal_assets.imaging.muscle import UNION
+from paraspinal_assets.imaging.labels import UNION
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def whole_muscle(frame: pd.DataFrame) -> dict[str, float | None]:
@@ -31,4 +34,6 @@ def highest_grade(frame: pd.DataFrame) -> dict[str, float | None]:
 
 
 def _rounded(value: float, digits: int) -> float | None:
+    import pandas as pd
+
     return None if pd.isna(value) else round(float(value), digits)
