@@ -185,10 +185,11 @@ class Database:
             gone = sorted(set(known) - set(files))
             for keys in filter(None, (changed, gone)):
                 connection.execute(
-                    f"DELETE FROM {quoted(name)} WHERE list_contains(?, exam || '-' || participant)", [keys]
+                    f"DELETE FROM {quoted(name)} WHERE exam || '-' || participant IN (SELECT unnest(?))",
+                    [keys],
                 )
                 connection.execute(
-                    "DELETE FROM _loaded WHERE table_name = ? AND list_contains(?, scan)", [name, keys]
+                    "DELETE FROM _loaded WHERE table_name = ? AND scan IN (SELECT unnest(?))", [name, keys]
                 )
             if changed:
                 if filesystem is not None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, Final
 
 import pandas as pd
 
 from paraspinal_assets.imaging.level_shift import flag_level_shifts
 from paraspinal_assets.study.scan import Scan
-from paraspinal_assets.study.store import StudyStore
+from paraspinal_assets.study.scan_records import ScanRecords, StepStanding
 
 STEPS: Final = {
     "ct_nifti": "read_error",
@@ -23,17 +22,8 @@ STEPS: Final = {
 """The steps that a scan must pass, and the reason code if one fails."""
 
 
-@dataclass(frozen=True)
-class StepStanding:
-    """How one step of one scan stands: done, failed with a message, or not there yet."""
-
-    done: bool
-    message: str | None = None
-
-
 def scan_table(
-    store: StudyStore,
-    scans: Sequence[Scan],
+    records: Mapping[Scan, ScanRecords],
     standings: Mapping[Scan, Mapping[str, StepStanding]],
     verdicts: pd.DataFrame,
 ) -> pd.DataFrame:
@@ -44,19 +34,18 @@ def scan_table(
 
     Parameters
     ----------
-    store
-        Where the scans' artifacts lie.
-    scans
-        The scans, in the order of the rows.
+    records
+        What was read of every scan.
     standings
         How each of `STEPS` stands, for each scan.
     verdicts
         The table `quality`, with a row for every scan whose quality was judged.
     """
     judged = {(row["exam"], row["participant"]): row for row in verdicts.to_dict("records")}
-    rows = store.for_each(
-        lambda scan: _row(store, scan, standings[scan], judged.get((scan.exam, scan.participant))), scans
-    )
+    rows = [
+        _row(scan, records[scan], steps, judged.get((scan.exam, scan.participant)))
+        for scan, steps in sorted(standings.items())
+    ]
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
@@ -79,13 +68,10 @@ _COLUMNS: Final = [
 
 
 def _row(
-    store: StudyStore, scan: Scan, steps: Mapping[str, StepStanding], verdict: Mapping[Any, Any] | None
+    scan: Scan, records: ScanRecords, steps: Mapping[str, StepStanding], verdict: Mapping[Any, Any] | None
 ) -> dict[str, Any]:
     row: dict[str, Any] = {"exam": scan.exam, "participant": scan.participant}
-    if steps["ct_nifti"].done:
-        sidecar = store.read_record(scan, "ct_sidecar")
-        row |= {name: sidecar.get(name) for name in ("manufacturer", "kernel", "kvp", "slice_thickness_mm")}
-        row |= {"scanner_model": sidecar.get("model"), "contrast_agent": sidecar.get("contrast_agent")}
+    row |= {"scanner_model" if name == "model" else name: value for name, value in records.scanner.items()}
     for step, code in STEPS.items():
         if steps[step].message is not None:
             return row | {
@@ -94,11 +80,11 @@ def _row(
                 "failed_step": step,
                 "detail": steps[step].message,
             }
-    if verdict is None or not all(steps[step].done for step in STEPS):
+    segmentation = records.segmentation
+    if verdict is None or segmentation is None or not all(steps[step].done for step in STEPS):
         return row | {"status": "pending", "reason": "pending"}
-    segmentation = store.read_record(scan, "segmentation")
     row |= {
-        "segmenter": segmenter_name(segmentation["model"]),
+        "segmenter": segmentation["segmenter"],
         "reader": verdict["reader_decision"],
         "detail": verdict["reasons"],
     }
@@ -107,12 +93,6 @@ def _row(
     if not verdict["accepted"]:
         return row | {"status": "rejected", "reason": str(verdict["reasons"]).split(", ")[0]}
     return row | {"status": "measured"}
-
-
-def segmenter_name(model: Mapping[str, Any]) -> str | None:
-    """What made a segmentation, so that scans with the same name can be compared over time."""
-    parts = [model.get(name) for name in ("segmenter", "TotalSegmentator", "task", "weights", "note")]
-    return ", ".join(str(part) for part in parts if part) or None
 
 
 def reject_shifted(verdicts: pd.DataFrame) -> pd.DataFrame:
@@ -147,23 +127,24 @@ QUALITY_MEASURES: Final = (
 """What the quality rules measured, as columns of the table `quality`."""
 
 
-def quality_table(store: StudyStore, scans: Sequence[Scan]) -> pd.DataFrame:
-    """Verdict of each scan with what it rests on (columns in ``table_schemas``)."""
+def quality_table(records: Mapping[Scan, ScanRecords]) -> pd.DataFrame:
+    """Verdict of each scan that was segmented and judged, with what it rests on (columns in ``table_schemas``)."""
     rows = []
-    for scan, record in zip(
-        scans, store.for_each(lambda scan: store.read_record(scan, "quality"), scans), strict=True
-    ):
-        reader = record["reader"] or {}
+    for scan, found in sorted(records.items()):
+        verdict = found.quality
+        if verdict is None or found.segmentation is None:
+            continue
+        reader = verdict["reader"] or {}
         rows.append(
             {
                 "exam": scan.exam,
                 "participant": scan.participant,
-                "accepted": record["accepted"],
-                "reasons": ", ".join(record["reasons"]) or None,
+                "accepted": verdict["accepted"],
+                "reasons": ", ".join(verdict["reasons"]) or None,
                 "reader": reader.get("reader"),
                 "reader_decision": reader.get("decision"),
                 "reader_reason": reader.get("reason"),
-                **{name: record["measures"].get(name) for name in QUALITY_MEASURES},
+                **{name: verdict["measures"].get(name) for name in QUALITY_MEASURES},
             }
         )
     names = ["exam", "participant", "accepted", "reasons", "reader", "reader_decision", "reader_reason"]

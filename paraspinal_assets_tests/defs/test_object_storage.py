@@ -18,6 +18,7 @@ from paraspinal_assets.defs.rules import RULES
 from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets.errors import StorageError
 from paraspinal_assets.study.scan import Scan
+from paraspinal_assets.study.scan_records import READ, StepStanding, read_records
 from paraspinal_assets.study.scan_table import quality_table
 from paraspinal_assets_tests.defs.conftest import BuiltStudy
 from paraspinal_assets_tests.study import object_storage
@@ -147,5 +148,7 @@ def test_nothing_is_stale_after_the_artifacts_were_copied_to_a_bucket(
         standings = built.assess().standings
         assert {s.state for keys in standings.values() for s in keys.values()} == {State.FRESH}
         assert sum(len(keys) for keys in standings.values()) > 100
-        verdicts = quality_table(built.workspace.store, [Scan.from_key(key) for key in standings["quality"]])
+        done = dict.fromkeys(READ, StepStanding(done=True))
+        scans = [Scan.from_key(str(key)) for key in standings["quality"]]
+        verdicts = quality_table({scan: read_records(built.workspace.store, scan, done) for scan in scans})
         pd.testing.assert_frame_equal(verdicts, built.workspace.database.read("quality"), check_dtype=False)

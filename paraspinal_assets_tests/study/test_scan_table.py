@@ -5,10 +5,10 @@ import pytest
 
 from paraspinal_assets.imaging.reasons import REASONS
 from paraspinal_assets.study.scan import Scan
+from paraspinal_assets.study.scan_records import StepStanding, read_records
 from paraspinal_assets.study.scan_table import (
     QUALITY_MEASURES,
     STEPS,
-    StepStanding,
     quality_table,
     reject_shifted,
     scan_table,
@@ -37,8 +37,8 @@ def row(tmp_path):
         store.write_record(SCAN, "segmentation", {"reason": reason, "model": model})
         quality = {"accepted": accepted, "reasons": list(reasons), "reader": reader, "measures": {}}
         store.write_record(SCAN, "quality", quality)
-        judged = [SCAN] if all(step.done for step in standings.values()) else []
-        table = scan_table(store, [SCAN], {SCAN: standings}, quality_table(store, judged))
+        records = {SCAN: read_records(store, SCAN, standings)}
+        table = scan_table(records, {SCAN: standings}, quality_table(records))
         schemas()["scans"].check(table)
         return schemas()["scans"].conform(table).iloc[0]
 
@@ -84,15 +84,15 @@ def test_a_scan_under_way_is_pending(row):
 
 
 def test_a_scan_that_could_not_be_read_needs_no_files(tmp_path):
-    failed = standings(ct_nifti=StepStanding(done=False, message="[E-DICOM-04] slice missing"))
-    store = StudyStore(tmp_path)
-    table = scan_table(store, [SCAN], {SCAN: failed}, quality_table(store, []))
+    failed = {"ct_nifti": StepStanding(done=False, message="[E-DICOM-04] slice missing")}
+    nothing = dict.fromkeys(STEPS, StepStanding(done=False))
+    records = {SCAN: read_records(StudyStore(tmp_path), SCAN, nothing)}
+    table = scan_table(records, {SCAN: nothing | failed}, quality_table(records))
     assert table["reason"].tolist() == ["read_error"]
 
 
-def test_no_scans_make_an_empty_table(tmp_path):
-    store = StudyStore(tmp_path)
-    schemas()["scans"].check(scan_table(store, [], {}, quality_table(store, [])))
+def test_no_scans_make_an_empty_table():
+    schemas()["scans"].check(scan_table({}, {}, quality_table({})))
 
 
 def verdicts(*rows):
@@ -126,8 +126,10 @@ def test_the_quality_table_has_verdict_measures_and_reader(tmp_path):
     measures = {"metal_mm3": 120.0, "levels_found": 10}
     content = {"accepted": True, "reasons": ["metal"], "reader": reader, "measures": measures}
     store.write_record(SCAN, "quality", content)
+    store.write_record(SCAN, "ct_sidecar", SIDECAR)
+    store.write_record(SCAN, "segmentation", {"reason": None, "model": {}})
     schema = schemas()["quality"]
-    table = quality_table(store, [SCAN])
+    table = quality_table({SCAN: read_records(store, SCAN, DONE)})
     schema.check(table)
     found = schema.conform(table).iloc[0]
     assert (found["accepted"], found["reasons"], found["reader"]) == (True, "metal", "AB")

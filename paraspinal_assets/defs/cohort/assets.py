@@ -5,15 +5,17 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
 from paraspinal_assets.defs.analysis.spec import EXPOSURES, analysed, analysis_spec
 from paraspinal_assets.defs.cohort.checks import cohort_checks
 from paraspinal_assets.defs.cohort.clinical import clinical, clinical_columns, outcomes
+from paraspinal_assets.defs.event_index import Record
 from paraspinal_assets.defs.ingest.checks import only_allowed_headers
 from paraspinal_assets.defs.table_asset import Check, TableContext, Tables, table_asset
+from paraspinal_assets.imaging.labels import UNION
 from paraspinal_assets.study.scan import Scan
 from paraspinal_assets.study.schema import schemas
 
@@ -23,10 +25,13 @@ if TYPE_CHECKING:
     from paraspinal_assets.statistics.spec import AnalysisSpec
 
 
+SCANS_VERSION: Final = "1"
+
+
 @table_asset(
     group="cohort",
     inputs=["ct_nifti", "segmentation", "quality", "paraspinal_levels", "scan_muscle", "scan_bone"],
-    code_version="1",
+    code_version=SCANS_VERSION,
     kinds={"duckdb"},
     checks={
         "every_scan_once": "No scan is in the table twice, none is missing.",
@@ -35,40 +40,32 @@ if TYPE_CHECKING:
 )
 def scans(context: TableContext) -> Tables:
     """Every scan that was found: measured, rejected, not measurable or failed, and why."""
-    from paraspinal_assets.study.scan_table import (
-        STEPS,
-        StepStanding,
-        quality_table,
-        reject_shifted,
-        scan_table,
-    )
+    from paraspinal_assets.study.scan_records import StepStanding, scan_records
+    from paraspinal_assets.study.scan_table import STEPS, quality_table, reject_shifted, scan_table
 
     known = {step: context.records(step) for step in STEPS}
-    standings = {}
-    for key in context.scans:
-        records = {step: known[step].get(key) for step in STEPS}
-        standings[Scan.from_key(key)] = {
-            step: StepStanding(
-                done=record is not None and record.failure is None,
-                message=record.failure.message.splitlines()[0] if record and record.failure else None,
-            )
-            for step, record in records.items()
-        }
-    store = context.workspace.store
-    judged = [
-        scan
-        for scan, steps in sorted(standings.items())
-        if steps["quality"].done and steps["segmentation"].done
-    ]
-    verdicts = reject_shifted(quality_table(store, judged))
-    table = scan_table(store, sorted(standings), standings, verdicts)
+
+    def standing(record: Record | None) -> StepStanding:
+        if record is None:
+            return StepStanding(done=False)
+        if record.failure is not None:
+            message = record.failure.message.splitlines()[0]
+            return StepStanding(done=False, message=message, version=f"event-{record.storage_id}")
+        return StepStanding(done=True, version=record.data_version or "")
+
+    standings = {
+        Scan.from_key(key): {step: standing(known[step].get(key)) for step in STEPS} for key in context.scans
+    }
+    records = scan_records(context.workspace.database, context.workspace.store, standings, SCANS_VERSION)
+    verdicts = reject_shifted(quality_table(records))
+    table = scan_table(records, standings, verdicts)
     complete = len(table) == len(context.scans) and not table.duplicated(["exam", "participant"]).any()
     counts = (table["exam"] + " " + table["status"]).value_counts().sort_index()
     return Tables(
         {"scans": table, "quality": verdicts},
         checks=[
             Check("every_scan_once", bool(complete), f"{len(table)} rows for {len(context.scans)} scans"),
-            only_allowed_headers(store, sorted(standings)),
+            only_allowed_headers(records),
         ],
         metadata={str(status): int(n) for status, n in counts.items()},
     )
@@ -102,8 +99,11 @@ def cohort(context: TableContext) -> Tables:
     built = build_cohort(
         study,
         scans=database.read("scans"),
-        muscle=database.read("muscle_metrics"),
-        bone=database.read("bone_metrics"),
+        muscle=database.query(
+            "SELECT exam, participant, level, side, median_hu, volume_mm3 FROM muscle_metrics WHERE level = ?",
+            [UNION],
+        ),
+        bone=database.query("SELECT exam, participant, vbmd_mg_cm3 FROM bone_metrics"),
         clinical=clinical_table,
         exams=exams,
         outcomes=database.read("outcomes"),

@@ -33,6 +33,8 @@ REPORTED: Final = (
     *("auc", "longitudinal", "subgroups", "reader_agreement", "scans", "muscle_metrics", "bone_metrics"),
 )
 EVERYTHING: Final = (*REPORTED, "radiomics", "deformity", "clinical", "outcomes")
+NOT_REPORTED: Final = ("radiomics", "deformity", "clinical", "exams", "outcomes", "provenance")
+"""Tables that the report neither shows nor waits for; the first and the last are large."""
 NOT_TRACED: Final = ("provenance", "contact_sheets", "study_report", "exports")
 """Assets that are made of tables and pictures and hold no number of their own."""
 PACKAGES: Final = (
@@ -65,7 +67,7 @@ def provenance(context: TableContext) -> Tables:
 
 def _read(context: TableContext) -> dict[str, pd.DataFrame]:
     database = context.workspace.database
-    return {name: database.read(name) for name in database.names()}
+    return {name: database.read(name) for name in database.names() if name not in NOT_REPORTED}
 
 
 @table_asset(
