@@ -1,6 +1,6 @@
 """How long the statistics take, against what they must reach.
 
-Run: python benchmarks/analysis.py [small|large|delong]; one core is used (OMP_NUM_THREADS=1).
+Run: python -m benchmarks.analysis [small|large|delong]; one core is used (OMP_NUM_THREADS=1).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Time of a paired DeLong test against the number of rows: `python benchmarks/delong.py`."""
+"""Time of a paired DeLong test against the number of rows: `python -m benchmarks.delong`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """DICOM intake: 400 uncompressed slices of 512x512, against decoding them one by one into float64.
 
-Run: python benchmarks/dicom.py [slices]
+Run: python -m benchmarks.dicom [slices]
 """
 
 from __future__ import annotations

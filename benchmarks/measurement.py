@@ -1,6 +1,6 @@
 """What measuring one 512x512x400 scan costs, against the published way of working and against inflating the CT.
 
-    python benchmarks/measurement.py [--slices 400] [--skip-original]
+    python -m benchmarks.measurement [--slices 400] [--skip-original]
 
 Every row runs in a process of its own, best of three: wall and CPU seconds, and the peak memory. On a machine
 that is busy with other work, the CPU seconds are the ones to compare.

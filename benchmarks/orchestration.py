@@ -8,7 +8,7 @@ The trivial scans are excluded by the study file: the product's own assets, runn
 everything that they do for other scans, except for the work, which is to write down why there is none. Processor
 seconds stand beside wall seconds, because a busy machine stretches only the latter.
 
-Run: python benchmarks/orchestration.py [SCANS] [ASSET,ASSET,...]
+Run: python -m benchmarks.orchestration [SCANS] [ASSET,ASSET,...]
 """
 
 from __future__ import annotations

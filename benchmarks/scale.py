@@ -11,7 +11,7 @@ no artifacts: whoever would read more than the changed scan's could not.
 - the asset page's query for the status of all partitions, in a webserver on loopback, first and second
 - one scan replaced: every stage of it and the tables that every scan is in
 
-Run: python benchmarks/scale.py [--scans 2632 20000 100000] [--folder KEEP] [--only status tick page tables]
+Run: python -m benchmarks.scale [--scans 2632 20000 100000] [--folder KEEP] [--only status tick page tables]
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import urllib.request
 from pathlib import Path
 
 import dagster as dg
-from scale_study import ORIGINAL, TABLES, make_original, make_study, measured, show
+from benchmarks.scale_study import ORIGINAL, TABLES, make_original, make_study, measured, show
 
 from paraspinal_assets.defs.assets import ASSETS
 from paraspinal_assets.defs.automation.runner import Progress, Selection, run_study

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pandas as pd
 
 from paraspinal_assets.defs.automation.runner import Progress, Selection, run_study
 from paraspinal_assets.defs.automation.staleness import Staleness
+from paraspinal_assets.defs.cohort.assets import SCANS_VERSION
 from paraspinal_assets.defs.event_index import EventIndex
 from paraspinal_assets.defs.instance import study_instance
 from paraspinal_assets.defs.observe import look, take_in
@@ -24,11 +26,13 @@ from paraspinal_assets.defs.provenance import BUILT_FROM, DATA_VERSION_TAG
 from paraspinal_assets.defs.rules import RULES, waves
 from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets.imaging.fingerprint import fingerprint
+from paraspinal_assets.study.scan_records import READ
 from paraspinal_assets_tests.defs.small_study import EXAMS, make_small_study
 
 ORIGINAL = "ORIGINAL"
 """Id of the participant that is copied: a word that occurs nowhere else in an event."""
-TABLES = ("muscle_metrics", "bone_metrics", "deformity", "radiomics")
+TABLES = ("muscle_metrics", "bone_metrics", "deformity", "radiomics", "scans", "cohort")
+CLINICAL = ("clinical", "outcomes")
 INCOMING = {"raw_scan": "incoming", "raw_segmentation": "masks"}
 KINDS = ("ASSET_OBSERVATION", "ASSET_MATERIALIZATION_PLANNED", "ASSET_MATERIALIZATION")
 
@@ -39,7 +43,11 @@ def make_original(root: Path) -> None:
     per_scan = frozenset(rule.name for rule in RULES.values() if rule.partitioned and not rule.external)
     with study_instance(workspace) as instance:
         report = run_study(
-            workspace, instance, Selection(assets=per_scan | set(TABLES)), workers=1, progress=Progress()
+            workspace,
+            instance,
+            Selection(assets=per_scan | {*TABLES, *CLINICAL}),
+            workers=1,
+            progress=Progress(),
         )
         assert not report.failed, report.messages
 
@@ -55,6 +63,9 @@ def make_study(root: Path, scans: int) -> None:
 
 
 def copy_files(root: Path, people: Sequence[str]) -> None:
+    table = pd.read_csv(root / "people.csv", dtype={"participant": str})
+    copies = pd.DataFrame({"participant": people}).merge(table.drop(columns="participant"), how="cross")
+    pd.concat([table, copies]).to_csv(root / "people.csv", index=False)
     for exam in EXAMS:
         for folder in ("incoming", "masks"):
             for person in people:
@@ -158,9 +169,10 @@ def copy_events(workspace: Workspace, people: Sequence[str]) -> None:
 
 
 def copy_rows(workspace: Workspace, people: Sequence[str]) -> None:
-    """Rows of the copies in the measurement tables, marked as loaded in the version of their event."""
+    """Rows of the copies in the tables of scans, marked as read in the version of their event."""
     with study_instance(workspace) as instance:
         index = EventIndex(instance)
+        records = [index.records(step) for step in READ]
         versions = {
             name: {key: record.data_version for key, record in index.records(f"scan_{source}").items()}
             for name, source in (
@@ -171,6 +183,18 @@ def copy_rows(workspace: Workspace, people: Sequence[str]) -> None:
             )
         }
     with workspace.database.writing() as connection:
+        for exam in EXAMS:
+            (text,) = connection.execute(
+                "SELECT text FROM _kept WHERE scan = ?", [f"{exam}-{ORIGINAL}"]
+            ).fetchone()
+            keys = [f"{exam}-{person}" for person in people]
+            steps = [
+                " ".join([SCANS_VERSION, *(str(known[key].data_version) for known in records)])
+                for key in keys
+            ]
+            connection.execute(
+                "INSERT INTO _kept SELECT 'scan_records', unnest(?), unnest(?), ?", [keys, steps, text]
+            )
         connection.execute("CREATE TEMP TABLE people AS SELECT unnest(?) AS person", [list(people)])
         for name, known in versions.items():
             connection.execute(
@@ -197,6 +221,11 @@ def finish(workspace: Workspace) -> None:
         for wave in waves():
             for rule in wave:
                 if rule.external or rule.partitioned:
+                    continue
+                if rule.name in CLINICAL:  # its rows of everybody
+                    chosen = Selection(assets=frozenset({rule.name}))
+                    report = run_study(workspace, instance, chosen, workers=1, progress=Progress())
+                    assert rule.name in report.materialized, report
                     continue
                 now = Staleness(workspace, index, scans).built_from(rule.name, None)
                 instance.report_runless_asset_event(

@@ -7,11 +7,11 @@
 
 On a CPU, reduced size, with the phantom network::
 
-    python benchmarks/segmentation.py --scans 20 --fast
+    python -m benchmarks.segmentation --scans 20 --fast
 
 On a GPU, full size, random weights in the true architecture (the published ones with ``--weights DIR``)::
 
-    python benchmarks/segmentation.py --scans 10 --device gpu --size 512 512 350 --spacing 0.7 0.7 1 --networks true
+    python -m benchmarks.segmentation --scans 10 --device gpu --size 512 512 350 --spacing 0.7 0.7 1 --networks true
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A whole study: how long the demo takes, how long a second run takes, and how much memory all processes use.
 
-Run: python benchmarks/study.py [PARTICIPANTS]
+Run: python -m benchmarks.study [PARTICIPANTS]
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 
 import click
 import matplotlib.pyplot as plt
@@ -99,10 +100,20 @@ def test_make_targets_exist():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_scripts_exist_with_the_options_named(page):
     for line in [*commands(page, "python"), *commands(page, "deploy/postgres/backup")]:
-        words = [word for word in shlex.split(line) if word != "python"]
+        words = shlex.split(line)
+        if words[:2] == ["python", "-m"]:
+            words[:3] = [f"{words[2].replace('.', '/')}.py"]
         script = ROOT / words[0]
         assert script.is_file(), line
         assert all(f'"{word}"' in script.read_text() for word in words if word.startswith("--")), line
+
+
+def test_every_benchmark_can_be_started():
+    names = sorted(path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py"))
+    code = "".join(f"import benchmarks.{name}\n" for name in names)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert len(names) > 5
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow

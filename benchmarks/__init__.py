@@ -1,0 +1,1 @@
+"""What the product costs: each module prints what it measures."""
