@@ -30,8 +30,8 @@ import urllib.request
 from pathlib import Path
 
 import dagster as dg
-from benchmarks.scale_study import ORIGINAL, TABLES, make_original, make_study, measured, show
 
+from benchmarks.scale_study import ORIGINAL, TABLES, make_original, make_study, measured, show
 from paraspinal_assets.defs.assets import ASSETS
 from paraspinal_assets.defs.automation.runner import Progress, Selection, run_study
 from paraspinal_assets.defs.automation.sensors import new_scans
