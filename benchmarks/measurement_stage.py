@@ -51,8 +51,9 @@ def main() -> None:
         built = sum(len(keys) for keys in report.materialized.values())
         assert built == len(stage) * len(people) * len(EXAMS), report.materialized.keys()
         print(f"{len(people) * len(EXAMS)} scans x {len(stage)} assets in {cores} workers")
+        busy = (after[0] - worked) / (sum(after) - worked - waited)
         print(
-            f"wall {wall:.1f} s, processor {cpu:.1f} s: {100 * cpu / (wall * cores):.0f} % of {cores} cores"
+            f"wall {wall:.1f} s, {wall / len(people) / len(EXAMS):.2f} s a scan; cores busy {100 * busy:.0f} %"
         )
 
 
