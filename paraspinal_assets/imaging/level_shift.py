@@ -1,26 +1,64 @@
 """Levels named one vertebra too high or too low: found by comparing scans, since one scan alone looks sound.
 
 The top of the lungs, on the scale of the named levels (`lung_apex_level` of the quality verdict), moves by
-exactly one when all names do. A person keeps it from exam to exam, and people differ little in it.
+exactly one when all names do; a person keeps it from exam to exam. The muscle's area and attenuation and the
+distances of the vertebrae go through the spine in a way that people share; under wrong names a scan has the
+neighbouring level's values everywhere (`spine_profile`).
 """
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-COLUMNS: Final = ("participant", "exam", "against_other_exam", "against_cohort", "shifted")
+from paraspinal_assets.imaging.labels import SPINE
+
+COLUMNS: Final = ("participant", "exam", "against_other_exam", "against_cohort", "evidence", "shifted")
 OTHER_EXAM_LIMIT: Final = 0.5
 """Vertebrae between a participant's exams; breathing and repositioning move the lungs by about 0.1."""
-COHORT_LIMIT: Final = (0.6, 3.5)
-"""Vertebrae, and robust standard deviations, from the cohort's median; both have to be exceeded."""
+EVIDENCE_LIMIT: Final = 3.0
+"""Log likelihood ratio of names off by one against right ones. A ratio above x has, of sound scans, at most a share of
+2 * Phi(-sqrt(2 x)), 1.4 % here, however much or little the quantities tell levels apart (both normal, one covariance).
+"""
 MIN_COHORT: Final = 10
 """Scans that a cohort needs before anyone is compared with it."""
+MIN_PROFILES: Final = 300
+"""Complete profiles that a cohort needs before they count beside the lungs."""
+MIN_APEX_SD: Final = 0.15
+"""Vertebrae; people may be more alike in a small cohort than they are."""
+LOGARITHMS: Final = ("area_mm2", "spacing_mm")
+"""Quantities of the profile in which people differ by a factor."""
+LARGEST: Final = 3.0
+"""Robust standard deviations at which a value is cut off before the covariance is estimated."""
+SURE: Final = 2 * EVIDENCE_LIMIT
+"""Evidence beyond which a scan is taken under other names before the covariance is estimated again."""
+ROUNDS: Final = 5
+"""After so many estimates of the covariance nobody changes sides any more."""
+
+_Array = NDArray[np.float64]
 
 
-def flag_level_shifts(scans: pd.DataFrame) -> pd.DataFrame:
+@dataclass(frozen=True)
+class _Quantities:
+    """What scans are compared in: one column for the lungs and for each quantity and level.
+
+    Attributes
+    ----------
+    values
+        Shape ``(scans, columns)``; NaN where unknown.
+    expected
+        Shape ``(3, columns)``: the cohort's medians under names one too high (-1), right, and one too low (+1).
+    """
+
+    values: _Array
+    expected: _Array
+
+
+def flag_level_shifts(scans: pd.DataFrame, profiles: pd.DataFrame | None = None) -> pd.DataFrame:
     """Compare every scan with the participant's other exam and with the cohort.
 
     Of two exams that disagree both are flagged: the cohort says which is likelier wrong, but not surely
@@ -30,6 +68,8 @@ def flag_level_shifts(scans: pd.DataFrame) -> pd.DataFrame:
     ----------
     scans
         participant, exam, lung_apex_level (null where no lung was in view); one row per scan.
+    profiles
+        Table of `profile_columns`, rows as in `scans`.
 
     Returns
     -------
@@ -37,27 +77,34 @@ def flag_level_shifts(scans: pd.DataFrame) -> pd.DataFrame:
         Columns `COLUMNS`, rows as given. ``against_other_exam`` (mean of the others) and
         ``against_cohort`` are differences in vertebrae, null where there is nothing to compare with. At -1
         every vertebra bears the name of the one above it (T2 is called T1), at +1 that of the one below.
+        ``evidence`` is the larger of the two log likelihood ratios of names that are off by one against
+        right ones, given the cohort.
     """
     rows = scans[["participant", "exam"]].reset_index(drop=True)
     apex = pd.Series(scans["lung_apex_level"].to_numpy(dtype=float, na_value=np.nan))
-    deviation, spread = _from_cohort(apex)
+    known = apex.dropna()
     other = _from_other_exams(rows["participant"], apex)
-    floor, factor = COHORT_LIMIT
-    outlying = deviation.abs() > max(floor, factor * spread)
+    evidence = _evidence(apex, profiles)
     return rows.assign(
         against_other_exam=other,
-        against_cohort=deviation,
-        shifted=outlying | (other.abs() > OTHER_EXAM_LIMIT),
+        against_cohort=apex - known.median() if len(known) >= MIN_COHORT else np.nan,
+        evidence=evidence,
+        shifted=(evidence > EVIDENCE_LIMIT) | (other.abs() > OTHER_EXAM_LIMIT).to_numpy(),
     )
 
 
-def _from_cohort(apex: pd.Series[float]) -> tuple[pd.Series[float], float]:
-    """Difference from the median, and the robust standard deviation (1.4826 times the median deviation)."""
-    known = apex.dropna()
-    if len(known) < MIN_COHORT:
-        return apex * np.nan, 0.0
-    deviation = apex - known.median()
-    return deviation, float(1.4826 * deviation.abs().median())
+def profile_columns(profiles: list[dict[str, dict[str, float | None]]]) -> pd.DataFrame:
+    """Profiles of `spine_profile` as a table: a row per scan, columns (quantity, level) from head to foot."""
+    table = pd.DataFrame(
+        [
+            {(name, level): value for level, found in profile.items() for name, value in found.items()}
+            for profile in profiles
+        ],
+        dtype=float,
+    )
+    found = {(name, level) for profile in profiles for level, values in profile.items() for name in values}
+    ordered = sorted(found, key=lambda column: (column[0], SPINE.index(column[1])))
+    return table.reindex(columns=pd.MultiIndex.from_tuples(ordered, names=["quantity", "level"]))
 
 
 def _from_other_exams(participant: pd.Series[str], apex: pd.Series[float]) -> pd.Series[float]:
@@ -66,3 +113,93 @@ def _from_other_exams(participant: pd.Series[str], apex: pd.Series[float]) -> pd
     others = groups.transform("count") - apex.notna()
     total = groups.transform("sum") - apex.fillna(0.0)
     return apex - (total / others).where(others > 0)
+
+
+def _evidence(apex: pd.Series[float], profiles: pd.DataFrame | None) -> _Array:
+    """Shape ``(scans,)``; NaN where a scan or the cohort has too little to compare."""
+    if apex.count() < MIN_COHORT:
+        return np.full(len(apex), np.nan)
+    lungs = _lungs(apex)
+    if profiles is None or profiles.empty:
+        return _ratios(lungs, np.ones((1, 1)), np.array([_apex_sd(apex)]))
+    both = _with_profiles(lungs, profiles)
+    complete = both.values[~np.isnan(both.values).any(axis=1)]
+    if len(complete) < MIN_PROFILES:
+        return _ratios(lungs, np.ones((1, 1)), np.array([_apex_sd(apex)]))
+    deviations = complete - both.expected[1]
+    scale = 1.4826 * np.median(np.abs(deviations), axis=0)
+    scale[0] = _apex_sd(apex)
+    usable = scale > 0
+    used = _Quantities(both.values[:, usable], both.expected[:, usable])
+    return _ratios(used, _covariance(deviations[:, usable], used.expected, scale[usable]), scale[usable])
+
+
+def _apex_sd(apex: pd.Series[float]) -> float:
+    """Robust standard deviation (1.4826 times the median deviation), not below `MIN_APEX_SD`."""
+    return max(MIN_APEX_SD, float(1.4826 * (apex - apex.median()).abs().median()))
+
+
+def _lungs(apex: pd.Series[float]) -> _Quantities:
+    median = float(apex.median())
+    expected = np.array([[median - 1], [median], [median + 1]])
+    return _Quantities(np.asarray(apex, dtype=np.float64)[:, None], expected)
+
+
+def _with_profiles(lungs: _Quantities, profiles: pd.DataFrame) -> _Quantities:
+    """The lungs and every quantity at the levels whose neighbours on both sides are known."""
+    values, expected = [lungs.values[:, 0]], [lungs.expected[:, 0]]
+    for quantity in profiles.columns.unique(0):
+        columns = pd.DataFrame(profiles.xs(quantity, axis=1, level=0))
+        if quantity in LOGARITHMS:
+            columns = columns.where(columns > 0).transform(np.log)
+        medians = columns.median().where(columns.count() >= MIN_PROFILES)
+        for level in columns.columns:
+            place = SPINE.index(level)
+            # Under names one too high (-1), the level below is what bears this name.
+            around = [
+                medians.get(SPINE[i], np.nan) for i in (place + 1, place, place - 1) if 0 <= i < len(SPINE)
+            ]
+            if len(around) == 3 and np.isfinite(around).all():
+                values.append(columns[level].to_numpy(dtype=float))
+                expected.append(np.array(around))
+    return _Quantities(np.column_stack(values), np.column_stack(expected))
+
+
+def _covariance(deviations: _Array, expected: _Array, scale: _Array) -> _Array:
+    """Of standardised deviations, shrunken (Ledoit and Wolf, J Multivar Anal 2004;88:365).
+
+    Wrong names are spread just as names can be wrong, and would hide each other. So scans that are found are
+    taken under the names that fit them, and the covariance is estimated again.
+    """
+    from sklearn.covariance import ledoit_wolf
+
+    under_names = (deviations[:, None, :] + expected[1] - expected[None]) / scale
+    names = _better(under_names[:, :, 0] ** 2, EVIDENCE_LIMIT)  # the lungs alone, to begin with
+    for _ in range(ROUNDS):
+        best = under_names[np.arange(len(names)), names]
+        covariance, _ = ledoit_wolf(np.clip(best, -LARGEST, LARGEST), assume_centered=True)
+        distance = np.einsum("nsi,ij,nsj->ns", under_names, np.linalg.inv(covariance), under_names)
+        names = _better(distance, SURE)
+    return np.asarray(covariance)
+
+
+def _better(distance: _Array, limit: float) -> NDArray[np.intp]:
+    """Index of the names that fit each scan: others than its own only if the log likelihood ratio is above a limit."""
+    found = (distance[:, 1] - distance.min(axis=1)) / 2 > limit
+    return np.where(found, distance.argmin(axis=1), 1)
+
+
+def _ratios(quantities: _Quantities, covariance: _Array, scale: _Array) -> _Array:
+    """Larger log likelihood ratio of each scan, over the quantities that it has."""
+    deviations = (quantities.values[:, None, :] - quantities.expected[None]) / scale
+    known = ~np.isnan(quantities.values)
+    ratios = np.full(len(known), np.nan)
+    for pattern in np.unique(known, axis=0):
+        if not pattern.any():
+            continue
+        rows = (known == pattern).all(axis=1)
+        precision = np.linalg.inv(covariance[np.ix_(pattern, pattern)])
+        chosen: Any = deviations[rows][:, :, pattern]
+        distance = np.einsum("nsi,ij,nsj->ns", chosen, precision, chosen)
+        ratios[rows] = (distance[:, 1] - distance[:, [0, 2]].min(axis=1)) / 2
+    return ratios

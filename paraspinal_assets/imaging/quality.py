@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from paraspinal_assets.imaging.labels import AUTOCHTHON_LEFT, AUTOCHTHON_RIGHT, SPINE
 from paraspinal_assets.imaging.quality_intensity import contrast, lung_apex_level, metal, not_ct_intensities
 from paraspinal_assets.imaging.quality_scan import Finding, SegmentedScan, segmented_scan
+from paraspinal_assets.imaging.spine_profile import Profile, spine_profile
 from paraspinal_assets.imaging.volume import Volume
 
 SPACING_MM: Final = (9.0, 45.0)
@@ -52,11 +53,14 @@ class QualityVerdict:
         What the rules measured, null where it could not be: ``min_spacing_mm``, ``max_spacing_mm``,
         ``asymmetry``, ``wrong_side_fraction``, ``metal_mm3``, ``muscle_median_hu``, ``vertebra_p90_hu``,
         ``bright_vessel_fraction``, ``lung_apex_level``, ``levels_found``.
+    profile
+        Muscle and spine from level to level (`imaging.spine_profile`), to compare scans by.
     """
 
     accepted: bool
     reasons: tuple[str, ...]
     measures: dict[str, float | None]
+    profile: Profile = field(default_factory=dict)
 
 
 def assess(
@@ -82,7 +86,7 @@ def assess(
     findings.append(asymmetry(scan, muscle))
     reasons = tuple(dict.fromkeys(finding.reason for finding in findings if finding.reason))
     measures = {name: value for finding in findings for name, value in finding.measures.items()}
-    return QualityVerdict(not reasons, reasons, measures)
+    return QualityVerdict(not reasons, reasons, measures, spine_profile(scan))
 
 
 def missing_level(scan: SegmentedScan) -> Finding:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from paraspinal_assets.imaging.level_shift import flag_level_shifts
+from paraspinal_assets.imaging.level_shift import flag_level_shifts, profile_columns
 from paraspinal_assets.study.scan import Scan
 from paraspinal_assets.study.scan_records import ScanRecords, StepStanding
 
@@ -41,9 +41,9 @@ def scan_table(
     verdicts
         The table `quality`, with a row for every scan whose quality was judged.
     """
-    judged = {(row["exam"], row["participant"]): row for row in verdicts.to_dict("records")}
+    found = {(row["exam"], row["participant"]): row for row in verdicts.to_dict("records")}
     rows = [
-        _row(scan, records[scan], steps, judged.get((scan.exam, scan.participant)))
+        _row(scan, records[scan], steps, found.get((scan.exam, scan.participant)))
         for scan, steps in sorted(standings.items())
     ]
     return pd.DataFrame(rows, columns=_COLUMNS)
@@ -95,14 +95,17 @@ def _row(
     return row | {"status": "measured"}
 
 
-def reject_shifted(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """Verdicts after comparing scans with each other: names of vertebrae that are off by a level.
+def reject_shifted(verdicts: pd.DataFrame, records: Mapping[Scan, ScanRecords]) -> pd.DataFrame:
+    """Verdicts of `quality_table` after comparing scans with each other: names of vertebrae that are off by a level.
 
     One scan alone cannot show it. A reader who accepted or relabelled the scan has the last word.
     """
     if verdicts.empty:
         return verdicts
-    shifted = flag_level_shifts(verdicts)["shifted"].to_numpy(dtype=bool)
+    profiles = profile_columns(
+        [(found.quality or {}).get("profile", {}) for found in judged(records).values()]
+    )
+    shifted = flag_level_shifts(verdicts, profiles)["shifted"].to_numpy(dtype=bool)
     undecided = verdicts["reader_decision"].isna().to_numpy(dtype=bool)
     reasons = verdicts["reasons"].astype("string")
     found = shifted & undecided & verdicts["accepted"].to_numpy(dtype=bool)
@@ -127,13 +130,16 @@ QUALITY_MEASURES: Final = (
 """What the quality rules measured, as columns of the table `quality`."""
 
 
+def judged(records: Mapping[Scan, ScanRecords]) -> dict[Scan, ScanRecords]:
+    """Scans that were segmented and judged, in the order of the rows of `quality_table`."""
+    return {scan: found for scan, found in sorted(records.items()) if found.quality and found.segmentation}
+
+
 def quality_table(records: Mapping[Scan, ScanRecords]) -> pd.DataFrame:
     """Verdict of each scan that was segmented and judged, with what it rests on (columns in ``table_schemas``)."""
     rows = []
-    for scan, found in sorted(records.items()):
-        verdict = found.quality
-        if verdict is None or found.segmentation is None:
-            continue
+    for scan, found in judged(records).items():
+        verdict = found.quality or {}
         reader = verdict["reader"] or {}
         rows.append(
             {

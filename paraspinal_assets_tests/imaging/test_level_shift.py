@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from paraspinal_assets.imaging.labels import SPINE, body_label, rest_label
-from paraspinal_assets.imaging.level_shift import flag_level_shifts
+from paraspinal_assets.imaging.level_shift import EVIDENCE_LIMIT, flag_level_shifts, profile_columns
 from paraspinal_assets.imaging.quality import assess
 from paraspinal_assets.imaging.volume import Volume
 from paraspinal_assets.phantom.anatomy import make_phantom
@@ -66,6 +66,88 @@ def test_scans_without_lungs_are_left_alone():
     flagged = flag_level_shifts(scans.convert_dtypes())
     assert not flagged.loc[3, "shifted"]
     assert pd.isna(flagged.loc[23, "against_other_exam"])
+
+
+def people(n, seed, shifts, *, informative=True):
+    """One exam of `n` people under names that are off by `shifts`, and what is measured at T1-T10.
+
+    Area falls and rises again, attenuation falls, vertebrae grow from head to foot; people differ in all of it.
+    """
+    rng = np.random.default_rng(seed)
+    k = np.arange(1, 13)
+    means = {
+        "area_mm2": np.log(1500) + 0.5 * ((k - 6) / 6) ** 2 + 0.03 * (k - 6),
+        "median_hu": 42.0 - k + 0.05 * (k - 6) ** 2,
+        "spacing_mm": np.log(18 + 0.85 * k),
+    }
+    spread = {"area_mm2": (0.2, 0.12), "median_hu": (8.0, 4.0), "spacing_mm": (0.05, 0.04)}
+    drawn = {}
+    for name, mean in means.items():
+        person, level = spread[name]
+        mean = mean if informative else np.full(12, mean.mean())
+        values = mean + rng.normal(0, person, (n, 1)) + rng.normal(0, level, (n, 12))
+        drawn[name] = values if name == "median_hu" else np.exp(values)
+    profiles = [
+        {
+            f"T{named}": {name: values[i, named - shift - 1] for name, values in drawn.items()}
+            for named in range(1, 11)
+            if 1 <= named - shift <= 12
+        }
+        for i, shift in enumerate(shifts)
+    ]
+    scans = pd.DataFrame({"participant": [f"p{i}" for i in range(n)], "exam": "exam5"})
+    scans["lung_apex_level"] = rng.normal(1.6, 0.25, n) + shifts
+    return scans, profile_columns(profiles)
+
+
+@pytest.mark.parametrize("one_in", [80, 20])
+def test_profiles_find_more_shifts_of_people_with_one_exam_than_lungs_alone(one_in):
+    found, by_lungs, sound = [], [], []
+    for seed in range(4):
+        shifts = np.zeros(1316, dtype=int)
+        shifts[::one_in], shifts[one_in // 2 :: one_in] = 1, -1
+        scans, profiles = people(len(shifts), seed, shifts)
+        flagged = flag_level_shifts(scans, profiles)
+        assert flagged["evidence"].notna().all()
+        found += flagged.loc[shifts != 0, "shifted"].tolist()
+        sound += flagged.loc[shifts == 0, "shifted"].tolist()
+        by_lungs += flag_level_shifts(scans).loc[shifts != 0, "shifted"].tolist()
+    assert np.mean(found) > np.mean(by_lungs) > 0.8
+    assert np.mean(sound) <= 0.01
+
+
+def test_profiles_that_tell_nothing_flag_no_more_than_two_in_a_hundred():
+    flagged = []
+    for seed in range(4):
+        scans, profiles = people(1316, seed, np.zeros(1316, dtype=int), informative=False)
+        worst_sd = 1 / np.sqrt(2 * EVIDENCE_LIMIT)
+        scans["lung_apex_level"] = np.random.default_rng(100 + seed).normal(1.6, worst_sd, 1316)
+        flagged += flag_level_shifts(scans, profiles)["shifted"].tolist()
+    assert 0.005 < np.mean(flagged) <= 0.02
+
+
+def test_a_scan_without_lungs_is_judged_by_its_profile():
+    shifts = np.zeros(1316, dtype=int)
+    scans, profiles = people(len(shifts), 1, shifts)
+    scans.loc[:99, "lung_apex_level"] = np.nan
+    flagged = flag_level_shifts(scans, profiles)
+    assert flagged.loc[:99, "evidence"].notna().all()
+    assert flagged["shifted"].mean() <= 0.02
+
+
+def test_a_few_profiles_do_not_count():
+    scans, profiles = people(200, 1, np.zeros(200, dtype=int))
+    pd.testing.assert_frame_equal(flag_level_shifts(scans, profiles), flag_level_shifts(scans))
+
+
+def test_the_evidence_of_the_lungs_is_the_closed_form():
+    """Normal with one standard deviation s: log ratio of means 1 apart is (|d| - 1/2) / s^2."""
+    scans = cohort(400)
+    scans = scans[scans["exam"] == "exam5"]
+    apex = scans["lung_apex_level"]
+    s = 1.4826 * (apex - apex.median()).abs().median()
+    expected = ((apex - apex.median()).abs() - 0.5) / s**2
+    assert flag_level_shifts(scans)["evidence"].to_numpy() == pytest.approx(expected.to_numpy())
 
 
 def named(labels, shift):

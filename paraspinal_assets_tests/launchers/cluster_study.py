@@ -7,21 +7,28 @@ import hashlib
 import logging
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+import pytest
 from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import ModuleTarget
 from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 from dagster_graphql.schema import create_schema
 
 from paraspinal_assets.defs.automation.batch import RANGE_END, RANGE_START
 from paraspinal_assets.defs.event_index import EventIndex
+from paraspinal_assets.defs.instance import environment, study_instance
+from paraspinal_assets.defs.observe import look, take_in
 from paraspinal_assets.defs.scan_asset import SCANS
+from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets.launchers.slurm import JOB_TAG, SlurmRunLauncher
 from paraspinal_assets_tests.launchers.local_slurm import LocalSlurm
 
+DEPLOY = Path(__file__).parents[2] / "deploy"
 ASSETS = ("ct_nifti", "segmentation", "paraspinal_levels")
 WAIT_S = 180.0
 
@@ -146,6 +153,25 @@ class ClusterStudy:
             f"{run.run_id} {run.status.value}\n{self.launcher.get_run_worker_debug_info(run)}"
             for run in self.instance.get_runs()
         )
+
+
+@contextmanager
+def on_cluster(root: Path, slurm: LocalSlurm) -> Iterator[ClusterStudy]:
+    """A study on the cluster with the shipped dagster.yaml, its scans registered."""
+    workspace = Workspace.open(root / "study.yaml")
+    workspace.store.write_bytes(
+        workspace.store.dagster_home / "dagster.yaml", (DEPLOY / "slurm" / "dagster.yaml").read_bytes()
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (*environment(workspace).items(), *slurm.environment.items()):
+            patch.setenv(name, value)
+        with study_instance(workspace) as instance:
+            take_in(look(workspace, instance, EventIndex(instance)), instance)
+            target = ModuleTarget("paraspinal_assets.definitions", None, None, None)
+            with WorkspaceProcessContext(instance, target) as context:
+                study = ClusterStudy(root, slurm, instance, context)
+                study.set_pool("gpu", slurm.gpus)
+                yield study
 
 
 def data_versions(instance: dg.DagsterInstance) -> dict[tuple[str, str | None], str | None]:

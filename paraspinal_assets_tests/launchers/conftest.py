@@ -5,18 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load_target import ModuleTarget
 
-from paraspinal_assets.defs.event_index import EventIndex
-from paraspinal_assets.defs.instance import environment, study_instance
-from paraspinal_assets.defs.observe import look, take_in
-from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets_tests.defs.small_study import make_small_study
-from paraspinal_assets_tests.launchers.cluster_study import ClusterStudy
+from paraspinal_assets_tests.launchers.cluster_study import ClusterStudy, on_cluster
 from paraspinal_assets_tests.launchers.local_slurm import LocalSlurm, reason_to_skip
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
 PEOPLE = tuple(str(number) for number in range(1001, 1016))
 COMPUTE = """
 compute:
@@ -58,17 +51,5 @@ def study(
     """The study on the cluster with the shipped dagster.yaml, its scans registered."""
     root = tmp_path_factory.mktemp("cluster") / "study"
     shutil.copytree(thirty_scans, root)
-    workspace = Workspace.open(root / "study.yaml")
-    workspace.store.write_bytes(
-        workspace.store.dagster_home / "dagster.yaml", (DEPLOY / "slurm" / "dagster.yaml").read_bytes()
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in (*environment(workspace).items(), *slurm.environment.items()):
-            patch.setenv(name, value)
-        with study_instance(workspace) as instance:
-            take_in(look(workspace, instance, EventIndex(instance)), instance)
-            target = ModuleTarget("paraspinal_assets.definitions", None, None, None)
-            with WorkspaceProcessContext(instance, target) as context:
-                cluster_study = ClusterStudy(root, slurm, instance, context)
-                cluster_study.set_pool("gpu", slurm.gpus)
-                yield cluster_study
+    with on_cluster(root, slurm) as cluster_study:
+        yield cluster_study

@@ -108,7 +108,8 @@ def test_a_level_that_is_off_against_the_other_exam_rejects_both_unless_a_reader
             ("exam5", "b", True, None, "accept", 1.0),
             ("exam6", "b", True, None, None, 2.1),
             ("exam5", "c", True, None, None, None),
-        )
+        ),
+        {},
     )
     assert made["accepted"].tolist() == [False, False, True, False, True]
     assert made["reasons"].fillna("").tolist() == [
@@ -117,7 +118,7 @@ def test_a_level_that_is_off_against_the_other_exam_rejects_both_unless_a_reader
 
 
 def test_no_verdicts_are_shifted_in_an_empty_study():
-    assert reject_shifted(verdicts()).empty
+    assert reject_shifted(verdicts(), {}).empty
 
 
 def test_the_quality_table_has_verdict_measures_and_reader(tmp_path):

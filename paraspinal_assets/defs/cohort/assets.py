@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from paraspinal_assets.statistics.spec import AnalysisSpec
 
 
-SCANS_VERSION: Final = "1"
+SCANS_VERSION: Final = "2"
 
 
 @table_asset(
@@ -57,7 +57,7 @@ def scans(context: TableContext) -> Tables:
         Scan.from_key(key): {step: standing(known[step].get(key)) for step in STEPS} for key in context.scans
     }
     records = scan_records(context.workspace.database, context.workspace.store, standings, SCANS_VERSION)
-    verdicts = reject_shifted(quality_table(records))
+    verdicts = reject_shifted(quality_table(records), records)
     table = scan_table(records, standings, verdicts)
     complete = len(table) == len(context.scans) and not table.duplicated(["exam", "participant"]).any()
     counts = (table["exam"] + " " + table["status"]).value_counts().sort_index()

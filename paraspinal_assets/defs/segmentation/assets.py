@@ -112,11 +112,12 @@ def judge(scan: Scan, workspace: Workspace) -> ScanResult:
 
     store, study = workspace.store, workspace.study
     record = store.read_record(scan, "segmentation")
-    accepted, reasons, measures = False, [str(record["reason"])], {}
+    accepted, reasons, measures, profile = False, [str(record["reason"])], {}, {}
     seen = _around_labels(scan, store) if store.has(scan, "labels") else None
     if seen is not None and record["reason"] is None:
         verdict = assess(*seen, study.levels)
         accepted, reasons, measures = verdict.accepted, list(verdict.reasons), dict(verdict.measures)
+        profile = verdict.profile
     review = workspace.reviews.get(scan)
     if review is not None and record["reason"] is None:
         if review.decision == "reject":
@@ -127,6 +128,7 @@ def judge(scan: Scan, workspace: Workspace) -> ScanResult:
         "accepted": accepted,
         "reasons": reasons,
         "measures": measures,
+        "profile": profile,
         "reader": None
         if review is None
         else {"decision": review.decision, "reader": review.reader, "reason": review.reason},
@@ -220,7 +222,7 @@ assets = [
         description="Automatic verdict with reasons and a picture to check it by; readers' decisions override it.",
         group="segmentation",
         inputs=["ct_nifti", "segmentation"],
-        code_version="2",
+        code_version="3",
         batch=30,
         kinds={"python", "png"},
         settings=lambda study: {"levels": study.levels, "slab": study.measurement.slab},
