@@ -28,8 +28,9 @@ MIN_COHORT: Final = 10
 """Scans that a cohort needs before anyone is compared with it."""
 MIN_PROFILES: Final = 300
 """Complete profiles that a cohort needs before they count beside the lungs."""
-MIN_APEX_SD: Final = 0.15
-"""Vertebrae; people may be more alike in a small cohort than they are."""
+LEAST_SD: Final = {"lungs": 0.15, "area_mm2": 0.05, "median_hu": 2.0, "spacing_mm": 0.05}
+"""What one value is uncertain by, whatever the cohort says: slices are a few millimetres thick, and a small cohort may
+be more alike than people are. In vertebrae, in HU, and for `LOGARITHMS` as a share."""
 LOGARITHMS: Final = ("area_mm2", "spacing_mm")
 """Quantities of the profile in which people differ by a factor."""
 LARGEST: Final = 3.0
@@ -52,10 +53,13 @@ class _Quantities:
         Shape ``(scans, columns)``; NaN where unknown.
     expected
         Shape ``(3, columns)``: the cohort's medians under names one too high (-1), right, and one too low (+1).
+    least_sd
+        Shape ``(columns,)``.
     """
 
     values: _Array
     expected: _Array
+    least_sd: _Array
 
 
 def flag_level_shifts(scans: pd.DataFrame, profiles: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -120,34 +124,30 @@ def _evidence(apex: pd.Series[float], profiles: pd.DataFrame | None) -> _Array:
     if apex.count() < MIN_COHORT:
         return np.full(len(apex), np.nan)
     lungs = _lungs(apex)
-    if profiles is None or profiles.empty:
-        return _ratios(lungs, np.ones((1, 1)), np.array([_apex_sd(apex)]))
-    both = _with_profiles(lungs, profiles)
-    complete = both.values[~np.isnan(both.values).any(axis=1)]
-    if len(complete) < MIN_PROFILES:
-        return _ratios(lungs, np.ones((1, 1)), np.array([_apex_sd(apex)]))
-    deviations = complete - both.expected[1]
-    scale = 1.4826 * np.median(np.abs(deviations), axis=0)
-    scale[0] = _apex_sd(apex)
-    usable = scale > 0
-    used = _Quantities(both.values[:, usable], both.expected[:, usable])
-    return _ratios(used, _covariance(deviations[:, usable], used.expected, scale[usable]), scale[usable])
+    if profiles is not None and not profiles.empty:
+        both = _with_profiles(lungs, profiles)
+        complete = both.values[~np.isnan(both.values).any(axis=1)]
+        if len(complete) >= MIN_PROFILES:
+            scale = _scale(both)
+            return _ratios(both, _covariance(complete - both.expected[1], both, scale), scale)
+    return _ratios(lungs, np.ones((1, 1)), _scale(lungs))
 
 
-def _apex_sd(apex: pd.Series[float]) -> float:
-    """Robust standard deviation (1.4826 times the median deviation), not below `MIN_APEX_SD`."""
-    return max(MIN_APEX_SD, float(1.4826 * (apex - apex.median()).abs().median()))
+def _scale(quantities: _Quantities) -> _Array:
+    """Robust standard deviation of each column (1.4826 times the median deviation), not below the least one."""
+    deviations = np.abs(quantities.values - quantities.expected[1])
+    return np.asarray(np.maximum(quantities.least_sd, 1.4826 * np.nanmedian(deviations, axis=0)))
 
 
 def _lungs(apex: pd.Series[float]) -> _Quantities:
     median = float(apex.median())
     expected = np.array([[median - 1], [median], [median + 1]])
-    return _Quantities(np.asarray(apex, dtype=np.float64)[:, None], expected)
+    return _Quantities(np.asarray(apex, dtype=np.float64)[:, None], expected, np.array([LEAST_SD["lungs"]]))
 
 
 def _with_profiles(lungs: _Quantities, profiles: pd.DataFrame) -> _Quantities:
     """The lungs and every quantity at the levels whose neighbours on both sides are known."""
-    values, expected = [lungs.values[:, 0]], [lungs.expected[:, 0]]
+    values, expected, least = [lungs.values[:, 0]], [lungs.expected[:, 0]], [lungs.least_sd[0]]
     for quantity in profiles.columns.unique(0):
         columns = pd.DataFrame(profiles.xs(quantity, axis=1, level=0))
         if quantity in LOGARITHMS:
@@ -162,22 +162,27 @@ def _with_profiles(lungs: _Quantities, profiles: pd.DataFrame) -> _Quantities:
             if len(around) == 3 and np.isfinite(around).all():
                 values.append(columns[level].to_numpy(dtype=float))
                 expected.append(np.array(around))
-    return _Quantities(np.column_stack(values), np.column_stack(expected))
+                least.append(LEAST_SD[quantity])
+    return _Quantities(np.column_stack(values), np.column_stack(expected), np.array(least))
 
 
-def _covariance(deviations: _Array, expected: _Array, scale: _Array) -> _Array:
-    """Of standardised deviations, shrunken (Ledoit and Wolf, J Multivar Anal 2004;88:365).
+def _covariance(deviations: _Array, quantities: _Quantities, scale: _Array) -> _Array:
+    """Of standardised deviations, shrunken (Ledoit and Wolf, J Multivar Anal 2004;88:365), and the least uncertainty.
 
-    Wrong names are spread just as names can be wrong, and would hide each other. So scans that are found are
-    taken under the names that fit them, and the covariance is estimated again.
+    Wrong names are spread just as names can be wrong, and would hide each other. So scans that are surely found
+    are taken under the names that fit them, and the covariance is estimated again.
     """
     from sklearn.covariance import ledoit_wolf
 
+    expected = quantities.expected
     under_names = (deviations[:, None, :] + expected[1] - expected[None]) / scale
+    own = np.diag((quantities.least_sd / scale) ** 2)
+    own[0, 0] = 0.0  # the lungs' is in their scale
     names = _better(under_names[:, :, 0] ** 2, EVIDENCE_LIMIT)  # the lungs alone, to begin with
     for _ in range(ROUNDS):
         best = under_names[np.arange(len(names)), names]
-        covariance, _ = ledoit_wolf(np.clip(best, -LARGEST, LARGEST), assume_centered=True)
+        shrunken, _ = ledoit_wolf(np.clip(best, -LARGEST, LARGEST), assume_centered=True)
+        covariance = shrunken + own
         distance = np.einsum("nsi,ij,nsj->ns", under_names, np.linalg.inv(covariance), under_names)
         names = _better(distance, SURE)
     return np.asarray(covariance)

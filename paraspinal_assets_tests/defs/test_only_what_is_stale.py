@@ -5,12 +5,17 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from paraspinal_assets.defs.automation.staleness import State
 from paraspinal_assets.defs.rules import RULES
+from paraspinal_assets.imaging.volume import Volume
+from paraspinal_assets.imaging.volume_io import read_volume
+from paraspinal_assets.phantom.dicom_writer import Acquisition, write_series
 from paraspinal_assets_tests.defs.conftest import BuiltStudy
 from paraspinal_assets_tests.defs.small_study import write_scan
 
@@ -82,6 +87,28 @@ def test_the_same_voxels_compressed_otherwise_stop_at_the_conversion(built: Buil
     path = built.root / "incoming" / "exam5" / "1001.nii.gz"
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), 9, mtime=1))
     assert scans_built(built.run(assets=UP_TO_COHORT).materialized) == {"ct_nifti": ["exam5-1001"]}
+
+
+def test_the_same_voxels_exported_with_other_headers_stop_at_the_conversion(
+    new_study: Callable[[], BuiltStudy],
+) -> None:
+    study = new_study()
+    study.edit("study.yaml", 'imaging: incoming/exam5, pattern: "{participant}.nii.gz",', "imaging: dicom,")
+    ct = read_volume(study.root / "incoming" / "exam5" / "1001.nii.gz")
+    ct = Volume(np.rint(ct.data).astype(np.int16), ct.affine)
+
+    def export(acquisition: Acquisition) -> dict[str, list[str]]:
+        shutil.rmtree(study.root / "dicom", ignore_errors=True)
+        write_series(study.root / "dicom" / "1001", ct, acquisition)
+        report = study.run(assets=UP_TO_COHORT, exams=frozenset({"exam5"}))
+        assert report.failed == {}, report.messages
+        return scans_built(report.materialized)
+
+    first = export(Acquisition("first", "20110713"))
+    assert set(CHAIN) <= set(first)
+    assert export(Acquisition("exported again", "20240102")) == {"ct_nifti": ["exam5-1001"]}
+    # What is kept of a header is part of the result.
+    assert set(export(Acquisition("third", "20240102", kernel="B60f"))) >= {"ct_nifti", "segmentation"}
 
 
 def test_a_formula_reruns_the_models_and_no_scan(built: BuiltStudy) -> None:
