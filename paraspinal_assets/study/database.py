@@ -6,7 +6,7 @@ import fcntl
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -87,6 +87,21 @@ class Database:
     def read(self, table: str) -> pd.DataFrame:
         """A whole table, rows in the order in which it was written."""
         return self.query(f"SELECT * FROM {quoted(table)}")
+
+    def read_all(self, without: Collection[str] = ()) -> dict[str, pd.DataFrame]:
+        """All tables of one moment, but for some."""
+        if not self.path.exists():
+            return {}
+        connection = self._connect(read_only=True)
+        try:
+            connection.execute("BEGIN")
+            return {
+                name: connection.execute(f"SELECT * FROM {quoted(name)}").df()
+                for name in _tables(connection)
+                if name not in without
+            }
+        finally:
+            connection.close()
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> pd.DataFrame:
         """The result of a read-only query; values go in as parameters only."""

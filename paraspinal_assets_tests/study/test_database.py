@@ -14,6 +14,7 @@ import pytest
 
 from paraspinal_assets.errors import StudyError
 from paraspinal_assets.study.database import Database, quoted
+from paraspinal_assets.study.kept_texts import recall
 from paraspinal_assets.study.schema import Column, TableSchema, schemas
 
 SCHEMA = TableSchema(
@@ -252,3 +253,13 @@ def test_a_database_held_by_another_program_is_an_error_in_words(database, monke
             database.read("numbers")
     finally:
         holder.close()
+
+
+def test_all_tables_are_read_but_for_some(database, tmp_path):
+    assert database.read_all() == {}
+    database.merge_scans("levels", SCHEMA, {"exam5-1": ("a", scan_file(tmp_path, "1", 1.0))})
+    recall(database, "texts", {"exam5-1": "a"}, lambda keys: ["text"] * len(keys))
+    found = database.read_all()
+    assert list(found) == ["levels"]
+    pd.testing.assert_frame_equal(found["levels"], database.read("levels"))
+    assert database.read_all(without={"levels"}) == {}

@@ -65,11 +65,6 @@ def provenance(context: TableContext) -> Tables:
     return Tables({"provenance": table}, data_version=json_digest(stable.to_dict("records")))
 
 
-def _read(context: TableContext) -> dict[str, pd.DataFrame]:
-    database = context.workspace.database
-    return {name: database.read(name) for name in database.names() if name not in NOT_REPORTED}
-
-
 @table_asset(
     group="report",
     inputs=[*REPORTED, "contact_sheets"],
@@ -82,7 +77,7 @@ def study_report(context: TableContext) -> Tables:
     from paraspinal_assets.report.figure_files import figure_files
     from paraspinal_assets.report.study_report import study_report as report_page
 
-    store, tables = context.workspace.store, _read(context)
+    store, tables = context.workspace.store, context.workspace.database.read_all(without=NOT_REPORTED)
     info = report_info(context, tables)
     report = report_page(tables, info)
     path = store.write_bytes(store.report_folder / "report.html", report.html.encode())
