@@ -1,6 +1,26 @@
 import signal
+from typing import Final
 
+import pytest
 from hypothesis import settings
+
+LONGEST: Final = (
+    "test_kills",
+    "test_daemon",
+    "test_only_what_is_stale",
+    "test_postgresql",
+    "test_slurm",
+    "test_networks",
+)
+"""Modules that are begun first, so that at the end no worker waits for one of them."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Modules that take longest first, the others in the order that they were shuffled into."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+
 
 # The same examples in every run, and no clock: a busy machine must not fail a test.
 settings.register_profile("project", deadline=None, derandomize=True)

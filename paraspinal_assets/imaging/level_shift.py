@@ -8,14 +8,16 @@ neighbouring level's values everywhere (`spine_profile`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from paraspinal_assets.imaging.labels import SPINE
+from paraspinal_assets.imaging.spine_profile import QUANTITIES, Profile
 
 COLUMNS: Final = ("participant", "exam", "against_other_exam", "against_cohort", "evidence", "shifted")
 OTHER_EXAM_LIMIT: Final = 0.5
@@ -34,7 +36,7 @@ be more alike than people are. In vertebrae, in HU, and for `LOGARITHMS` as a sh
 LOGARITHMS: Final = ("area_mm2", "spacing_mm")
 """Quantities of the profile in which people differ by a factor."""
 LARGEST: Final = 3.0
-"""Robust standard deviations at which a value is cut off before the covariance is estimated."""
+"""Robust standard deviations at which a value of the profile is cut off: metal at one level is no other level."""
 SURE: Final = 2 * EVIDENCE_LIMIT
 """Evidence beyond which a scan is taken under other names before the covariance is estimated again."""
 ROUNDS: Final = 5
@@ -97,18 +99,13 @@ def flag_level_shifts(scans: pd.DataFrame, profiles: pd.DataFrame | None = None)
     )
 
 
-def profile_columns(profiles: list[dict[str, dict[str, float | None]]]) -> pd.DataFrame:
+def profile_columns(profiles: Sequence[Profile]) -> pd.DataFrame:
     """Profiles of `spine_profile` as a table: a row per scan, columns (quantity, level) from head to foot."""
-    table = pd.DataFrame(
-        [
-            {(name, level): value for level, found in profile.items() for name, value in found.items()}
-            for profile in profiles
-        ],
-        dtype=float,
-    )
-    found = {(name, level) for profile in profiles for level, values in profile.items() for name in values}
-    ordered = sorted(found, key=lambda column: (column[0], SPINE.index(column[1])))
-    return table.reindex(columns=pd.MultiIndex.from_tuples(ordered, names=["quantity", "level"]))
+    tables = {}
+    for quantity in QUANTITIES:
+        table = pd.DataFrame([profile.get(quantity, {}) for profile in profiles], dtype=float)
+        tables[quantity] = table[sorted(table.columns, key=SPINE.index)]
+    return pd.concat(tables, axis=1, names=["quantity", "level"])
 
 
 def _from_other_exams(participant: pd.Series[str], apex: pd.Series[float]) -> pd.Series[float]:
@@ -163,7 +160,11 @@ def _with_profiles(lungs: _Quantities, profiles: pd.DataFrame) -> _Quantities:
                 values.append(columns[level].to_numpy(dtype=float))
                 expected.append(np.array(around))
                 least.append(LEAST_SD[quantity])
-    return _Quantities(np.column_stack(values), np.column_stack(expected), np.array(least))
+    profile = _Quantities(np.column_stack(values), np.column_stack(expected), np.array(least))
+    furthest = LARGEST * _scale(profile)
+    furthest[0] = np.inf  # of the lungs nothing is cut off
+    middle = profile.expected[1]
+    return replace(profile, values=np.clip(profile.values, middle - furthest, middle + furthest))
 
 
 def _covariance(deviations: _Array, quantities: _Quantities, scale: _Array) -> _Array:
@@ -181,9 +182,9 @@ def _covariance(deviations: _Array, quantities: _Quantities, scale: _Array) -> _
     names = _better(under_names[:, :, 0] ** 2, EVIDENCE_LIMIT)  # the lungs alone, to begin with
     for _ in range(ROUNDS):
         best = under_names[np.arange(len(names)), names]
-        shrunken, _ = ledoit_wolf(np.clip(best, -LARGEST, LARGEST), assume_centered=True)
+        shrunken, _ = ledoit_wolf(best, assume_centered=True)
         covariance = shrunken + own
-        distance = np.einsum("nsi,ij,nsj->ns", under_names, np.linalg.inv(covariance), under_names)
+        distance = _distances(under_names, np.linalg.inv(covariance))
         names = _better(distance, SURE)
     return np.asarray(covariance)
 
@@ -194,17 +195,23 @@ def _better(distance: _Array, limit: float) -> NDArray[np.intp]:
     return np.where(found, distance.argmin(axis=1), 1)
 
 
+def _distances(deviations: _Array, precision: _Array) -> _Array:
+    """Squared Mahalanobis distances, shape ``(scans, 3)``, of deviations of shape ``(scans, 3, columns)``."""
+    return np.asarray(((deviations @ precision) * deviations).sum(axis=2))
+
+
 def _ratios(quantities: _Quantities, covariance: _Array, scale: _Array) -> _Array:
     """Larger log likelihood ratio of each scan, over the quantities that it has."""
     deviations = (quantities.values[:, None, :] - quantities.expected[None]) / scale
     known = ~np.isnan(quantities.values)
     ratios = np.full(len(known), np.nan)
-    for pattern in np.unique(known, axis=0):
+    keys = np.packbits(known, axis=1)
+    for key in np.unique(keys, axis=0):
+        rows = (keys == key).all(axis=1)
+        pattern = known[rows][0]
         if not pattern.any():
             continue
-        rows = (known == pattern).all(axis=1)
-        precision = np.linalg.inv(covariance[np.ix_(pattern, pattern)])
-        chosen: Any = deviations[rows][:, :, pattern]
-        distance = np.einsum("nsi,ij,nsj->ns", chosen, precision, chosen)
+        precision = np.asarray(np.linalg.inv(covariance[np.ix_(pattern, pattern)]), dtype=np.float64)
+        distance = _distances(deviations[rows][:, :, pattern], precision)
         ratios[rows] = (distance[:, 1] - distance[:, [0, 2]].min(axis=1)) / 2
     return ratios

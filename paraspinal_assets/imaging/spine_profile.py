@@ -16,29 +16,26 @@ QUANTITIES: Final = ("area_mm2", "median_hu", "spacing_mm")
 """Muscle area of both sides, its median attenuation, and the distance to the centre of the level below."""
 
 Profile = dict[str, dict[str, float | None]]
-"""Level -> `QUANTITIES`, null where they could not be measured."""
+"""Of `QUANTITIES`: level, from head to foot, -> value; null where it could not be measured."""
 
 
 def spine_profile(scan: SegmentedScan) -> Profile:
-    """The profile of a scan, for every level that was found, from head to foot."""
+    """The profile of a scan, for every level that was found."""
+    muscle = {level: _muscle(scan, float(centre[2])) for level, centre in scan.centroids_mm.items()}
     spacing = {
         upper: round(float(np.linalg.norm(scan.centroids_mm[upper] - scan.centroids_mm[lower])), 2)
         for upper, lower in itertools.pairwise(scan.centroids_mm)
         if SPINE.index(lower) - SPINE.index(upper) == 1
     }
     return {
-        level: dict(
-            zip(
-                QUANTITIES,
-                (*_muscle(scan, float(centre[2])), spacing.get(level)),
-                strict=True,
-            )
-        )
-        for level, centre in scan.centroids_mm.items()
+        "area_mm2": {level: area for level, (area, _) in muscle.items()},
+        "median_hu": {level: median for level, (_, median) in muscle.items()},
+        "spacing_mm": {level: spacing.get(level) for level in muscle},
     }
 
 
 def _muscle(scan: SegmentedScan, height: float) -> tuple[float | None, float | None]:
+    """Area in mm2 and median attenuation in HU around a height."""
     near = np.abs(scan.z_mm - height) <= BAND_MM
     mask = scan.muscle_mask[:, :, near]
     if not mask.any():

@@ -33,7 +33,7 @@ def recall(
         rows = connection.execute("SELECT scan, version, text FROM _kept WHERE name = ?", [name]).fetchall()
     same = {scan: text for scan, version, text in rows if versions.get(scan) == version}
     changed = sorted(versions.keys() - same.keys())
-    texts = read(changed)  # outside of a transaction, which keeps readers out
+    texts = read(changed) if changed else []  # outside of a transaction, which keeps readers out
     gone = [scan for scan, _, _ in rows if scan not in same]
     if changed or gone:
         with database.writing() as connection:

@@ -89,9 +89,12 @@ def people(n, seed, shifts, *, informative=True):
         drawn[name] = values if name == "median_hu" else np.exp(values)
     profiles = [
         {
-            f"T{named}": {name: values[i, named - shift - 1] for name, values in drawn.items()}
-            for named in range(1, 11)
-            if 1 <= named - shift <= 12
+            name: {
+                f"T{named}": values[i, named - shift - 1]
+                for named in range(1, 11)
+                if 1 <= named - shift <= 12
+            }
+            for name, values in drawn.items()
         }
         for i, shift in enumerate(shifts)
     ]
