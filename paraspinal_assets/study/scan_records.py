@@ -63,7 +63,7 @@ class ScanRecords:
 def scan_records(
     database: Database, store: StudyStore, standings: Mapping[Scan, Mapping[str, StepStanding]], code: str
 ) -> dict[Scan, ScanRecords]:
-    """The records of every scan; only files of scans whose steps have new versions are read.
+    """The records of every scan, in the given order; only files of scans whose steps have new versions are read.
 
     ``code`` is the version of the code that reads: with another one, every scan is read again.
     """
@@ -80,7 +80,7 @@ def scan_records(
         return [json.dumps(asdict(records)) for records in found]
 
     kept = recall(database, "scan_records", versions, read)
-    return {scans[key]: _from_text(text) for key, text in kept.items()}
+    return {scan: _from_text(kept[key]) for key, scan in scans.items()}
 
 
 def _from_text(text: str) -> ScanRecords:

@@ -37,14 +37,14 @@ def scan_table(
     records
         What was read of every scan.
     standings
-        How each of `STEPS` stands, for each scan.
+        How each of `STEPS` stands, for each scan, in the order of the rows.
     verdicts
         The table `quality`, with a row for every scan whose quality was judged.
     """
     found = {(row["exam"], row["participant"]): row for row in verdicts.to_dict("records")}
     rows = [
         _row(scan, records[scan], steps, found.get((scan.exam, scan.participant)))
-        for scan, steps in sorted(standings.items())
+        for scan, steps in standings.items()
     ]
     return pd.DataFrame(rows, columns=_COLUMNS)
 
@@ -131,8 +131,8 @@ QUALITY_MEASURES: Final = (
 
 
 def judged(records: Mapping[Scan, ScanRecords]) -> dict[Scan, ScanRecords]:
-    """Scans that were segmented and judged, in the order of the rows of `quality_table`."""
-    return {scan: found for scan, found in sorted(records.items()) if found.quality and found.segmentation}
+    """Scans that were segmented and judged: the rows of `quality_table`."""
+    return {scan: found for scan, found in records.items() if found.quality and found.segmentation}
 
 
 def quality_table(records: Mapping[Scan, ScanRecords]) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
@@ -53,9 +54,8 @@ def scans(context: TableContext) -> Tables:
             return StepStanding(done=False, message=message, version=f"event-{record.storage_id}")
         return StepStanding(done=True, version=record.data_version or "")
 
-    standings = {
-        Scan.from_key(key): {step: standing(known[step].get(key)) for step in STEPS} for key in context.scans
-    }
+    found = sorted(map(Scan.from_key, context.scans), key=attrgetter("exam", "participant"))
+    standings = {scan: {step: standing(known[step].get(scan.key)) for step in STEPS} for scan in found}
     records = scan_records(context.workspace.database, context.workspace.store, standings, SCANS_VERSION)
     verdicts = reject_shifted(quality_table(records), records)
     table = scan_table(records, standings, verdicts)
