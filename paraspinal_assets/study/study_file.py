@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,11 +44,19 @@ def load_study(path: Path) -> Study:
             "E-STUDY-01", f"no study file at {path}", "name one, or make one with `paraspinal init FOLDER`"
         )
     try:
-        loader = StudyLoader(path.read_text(encoding="utf-8"))
-        node = loader.get_single_node()
-        content = loader.construct_document(node) if node is not None else None
+        text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise StudyError("E-STUDY-01", f"{path} is not UTF-8 text: {error}", "save it as UTF-8") from error
+    return _study(path, text)
+
+
+@lru_cache(maxsize=8)
+def _study(path: Path, text: str) -> Study:
+    """The study of a text; kept, since every run of a process opens it and some name thousands of scans."""
+    try:
+        loader = StudyLoader(text)
+        node = loader.get_single_node()
+        content = loader.construct_document(node) if node is not None else None
     except (yaml.YAMLError, ValueError) as error:
         raise StudyError("E-STUDY-01", f"{path} is not YAML: {_where(error)}", "correct the file") from error
     if not isinstance(content, dict) or node is None:
