@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import logging
 import os
@@ -10,12 +11,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from paraspinal_assets.errors import SegmentationError
 
 _log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.5
+_M_MMAP_THRESHOLD: Final = -3
+_LARGE_BYTES: Final = 2**20
 
 CPU_MINUTES = {True: "2 to 5", False: "10 to 30"}
 """Rough minutes per chest CT on eight cores with the published networks: 3 mm (True) and 1.5 mm (False)."""
@@ -92,6 +96,17 @@ def own_device(device: str, folder: Path, *, gpus: int | None = None) -> Iterato
                 yield f"cuda:{number}"
                 return
         time.sleep(_LOOK_EVERY_S)
+
+
+def return_freed_memory() -> None:
+    """From now on, let this process return arrays to the machine as soon as they are freed.
+
+    The C library keeps blocks of up to 32 MB for later once it has seen such a block freed: with networks, hundreds
+    of megabytes for every worker (mallopt(3), M_MMAP_THRESHOLD). Other C libraries have no such setting.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 def _physical(number: int) -> str:

@@ -10,7 +10,7 @@ from paraspinal_assets.errors import SegmentationError
 from paraspinal_assets.imaging.labels import check_level
 from paraspinal_assets.segmenters import package
 from paraspinal_assets.segmenters.base import ScanInput, Segmentation, SegmentationFailure
-from paraspinal_assets.segmenters.devices import own_device, resolve_device
+from paraspinal_assets.segmenters.devices import own_device, resolve_device, return_freed_memory
 from paraspinal_assets.segmenters.label_files import MUSCLES
 from paraspinal_assets.segmenters.weights import (
     PHANTOM_NOTE,
@@ -119,6 +119,7 @@ class TotalSegmentatorSegmenter:
     ) -> Iterator[Segmentation | SegmentationFailure]:
         from paraspinal_assets.segmenters.batch import Worker, in_parallel
 
+        return_freed_memory()
         with own_device(device, self.home_dir.parent) as mine:
             yield from in_parallel(Worker(self, report, mine, self.model(report)), scans)
 

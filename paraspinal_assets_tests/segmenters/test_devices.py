@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from contextlib import ExitStack
 from pathlib import Path
@@ -91,3 +93,32 @@ def test_the_cpu_belongs_to_everyone(tmp_path: Path):
     with own_device("cpu", tmp_path) as first, own_device("cpu", tmp_path) as second:
         assert first == second == "cpu"
     assert list(tmp_path.iterdir()) == []
+
+
+MEMORY = """
+import sys
+import numpy as np
+from paraspinal_assets.segmenters.devices import return_freed_memory
+
+def used_mb():
+    lines = open("/proc/self/status").read().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+
+if sys.argv[1] == "return":
+    return_freed_memory()
+np.ones(2 * 2**20)  # 16 MB, and freed: from now on the C library keeps blocks of that size
+before = used_mb()
+blocks = [(np.ones(2**20), np.ones(2**12)) for _ in range(20)]
+small = [block[1] for block in blocks]
+del blocks
+print(used_mb() - before)
+"""
+
+
+def test_memory_that_was_freed_is_returned() -> None:
+    left = {}
+    for how in ("keep", "return"):
+        done = subprocess.run([sys.executable, "-c", MEMORY, how], capture_output=True, text=True, check=True)
+        left[how] = float(done.stdout)
+    assert left["return"] < 20
+    assert left["keep"] > 100  # of 160 MB: otherwise there is nothing to switch off
