@@ -19,6 +19,7 @@ _log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.5
 _M_MMAP_THRESHOLD: Final = -3
+_M_TRIM_THRESHOLD: Final = -1
 _LARGE_BYTES: Final = 2**20
 
 CPU_MINUTES = {True: "2 to 5", False: "10 to 30"}
@@ -102,11 +103,13 @@ def return_freed_memory() -> None:
     """From now on, let this process return arrays to the machine as soon as they are freed.
 
     The C library keeps blocks of up to 32 MB for later once it has seen such a block freed: with networks, hundreds
-    of megabytes for every worker (mallopt(3), M_MMAP_THRESHOLD). Other C libraries have no such setting.
+    of megabytes for every worker (mallopt(3)). Other C libraries have no such setting.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt") and hasattr(library, "malloc_trim"):
+        library.mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+        library.mallopt(_M_TRIM_THRESHOLD, _LARGE_BYTES)
+        library.malloc_trim(0)
 
 
 def _physical(number: int) -> str:

@@ -133,6 +133,7 @@ class Network:
             configuration.spacing,
             properties["spacing"],
         )
+        del logits  # a number for every class and voxel
         labels = np.zeros(properties["shape_before_cropping"], dtype=np.uint8)
         box = tuple(slice(low, high) for low, high in properties["bbox_used_for_cropping"])
         labels[box] = _first_maximum(torch.as_tensor(resampled))
