@@ -121,4 +121,5 @@ def test_memory_that_was_freed_is_returned() -> None:
         done = subprocess.run([sys.executable, "-c", MEMORY, how], capture_output=True, text=True, check=True)
         left[how] = float(done.stdout)
     assert left["return"] < 20
-    assert left["keep"] > 100  # of 160 MB: otherwise there is nothing to switch off
+    if left["keep"] < 100:  # of 160 MB
+        pytest.skip("here the C library returns it without being told")
