@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from multiprocessing import forkserver
 
@@ -16,8 +15,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
     """A study of six scans, and a server of its own that has loaded everything, from which commands are forked."""
     root = tmp_path_factory.mktemp("killed") / "study"
     make_small_study(root, people=("1001", "1002", "1003"))
-    for path in root.rglob("*.nii.gz"):
-        os.utime(path, (0, 0))  # a daemon leaves alone what may still be being copied
+    with open(root / "study.yaml", "a") as file:
+        file.write("automation: {quiet_seconds: 0}\n")  # a daemon leaves alone what may still be being copied
     study = Study(root, output=root.parent)
     forkserver._forkserver._stop()
     study.context.set_forkserver_preload(["paraspinal_assets.cli.study"])
