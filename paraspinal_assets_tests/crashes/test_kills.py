@@ -33,8 +33,6 @@ SEED = int(os.environ.get("PARASPINAL_SEED", "1"))
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600 + 60 * KILLS)]
 LONGEST_S = 5.0
 """A kill from outside comes at most so long after the start of a command."""
-WORK_S = 0.5
-"""A run of a daemon works on these small scans for longer than this."""
 DAEMON_S = 40.0
 """A daemon begins the first run of a backfill within this time, unless the pool is held by a run that was killed."""
 AT_WORK = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
@@ -88,11 +86,13 @@ def kill_the_daemon(study: Study, chance: random.Random) -> None:
         rebuild_step(study.workspace, instance, graph, Selection(), rebuild="first", options={})
     process = start_daemon(study.workspace)
     begun = time.monotonic()
-    while not study.daemon_workers() and time.monotonic() - begun < DAEMON_S:
-        time.sleep(0.05)
-    time.sleep(chance.uniform(0, chance.choice([WORK_S, LONGEST_S])))
-    workers = study.daemon_workers()
-    if workers and chance.random() < 0.5:
+    workers: list[int] = []
+    while not workers and time.monotonic() - begun < DAEMON_S:
+        workers = study.daemon_workers()
+    if chance.random() < 0.5:  # a run takes a second: otherwise it is at work when the daemon is killed
+        time.sleep(chance.uniform(0, LONGEST_S))
+        workers = study.daemon_workers()
+    if workers and chance.random() < 0.3:
         os.kill(chance.choice(workers), signal.SIGKILL)
         study.counts["worker of the daemon killed"] += 1
         time.sleep(chance.uniform(0, LONGEST_S))
