@@ -25,7 +25,7 @@ from dagster._daemon.cli import cli
 sys.argv = ["dagster-daemon", "run", "--module-name", "paraspinal_assets.definitions"]
 cli()
 """
-PATIENCE_S = 300.0
+PATIENCE_S = 600.0
 
 
 def start_daemon(workspace: Workspace) -> subprocess.Popen[bytes]:
