@@ -24,6 +24,7 @@ from paraspinal_assets.defs.automation.runner import Selection
 from paraspinal_assets.defs.build import build_definitions
 from paraspinal_assets.defs.event_index import EventIndex
 from paraspinal_assets.defs.instance import study_instance
+from paraspinal_assets.defs.results import INTERRUPTED
 from paraspinal_assets.defs.scan_asset import UNATTENDED
 from paraspinal_assets_tests.crashes.commands import Study
 from paraspinal_assets_tests.defs.automation.daemon import start_daemon
@@ -157,21 +158,34 @@ def check_complete(study: Study, files: dict[str, bytes], tables: dict[str, pd.D
 
 
 def built_again(instance: dg.DagsterInstance) -> list[tuple[str, str | None]]:
-    """What a command built although it was there; a backfill that goes on builds what it was asked for."""
+    """What a command built although it was there; a backfill that goes on builds what it was asked for.
+
+    What a killed run of such a backfill had begun counts as interrupted, and is not there any more.
+    """
     backfills = {run.run_id for run in instance.get_runs() if UNATTENDED in run.tags}
     seen: set[tuple[str, str | None]] = set()
     again = []
-    for run_id, what in materializations(instance):
-        if what in seen and run_id not in backfills:
-            again.append(what)
-        seen.add(what)
+    for run_id, what in events(instance):
+        if run_id is None:
+            seen.discard(what)
+        else:
+            if what in seen and run_id not in backfills:
+                again.append(what)
+            seen.add(what)
     return again
 
 
-def materializations(instance: dg.DagsterInstance) -> Iterator[tuple[str, tuple[str, str | None]]]:
-    """Run, and asset with partition, of every materialization in the order of the log of each asset."""
+def events(instance: dg.DagsterInstance) -> Iterator[tuple[str | None, tuple[str, str | None]]]:
+    """Asset with partition of each materialization with its run, and of each interruption without, in order."""
     for definition in ASSETS:
         if isinstance(definition, dg.AssetsDefinition):
-            page = instance.fetch_materializations(definition.key, limit=10_000, ascending=True)
-            for record in page.records:
-                yield record.run_id, (definition.key.to_user_string(), record.partition_key)
+            key = definition.key
+            found = [
+                (record.storage_id, record.run_id, record.partition_key)
+                for record in instance.fetch_materializations(key, limit=10_000, ascending=True).records
+            ]
+            for record in instance.fetch_observations(key, limit=10_000, ascending=True).records:
+                if record.asset_observation and INTERRUPTED in str(record.asset_observation.metadata):
+                    found.append((record.storage_id, None, record.partition_key))
+            for _, run_id, partition in sorted(found, key=lambda event: event[0]):
+                yield run_id, (key.to_user_string(), partition)
