@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -110,10 +111,10 @@ class Study:
 def processes_with(is_wanted: Callable[[Path], bool]) -> list[int]:
     """Processes that have a wanted file open."""
     found = []
-    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
-        try:
-            if is_wanted(descriptor.readlink()):
-                found.append(int(descriptor.parts[2]))
-        except OSError:
-            continue  # ended meanwhile
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError):  # ended meanwhile
+            for descriptor in os.listdir(f"/proc/{name}/fd"):
+                with suppress(OSError):
+                    if is_wanted(Path(os.readlink(f"/proc/{name}/fd/{descriptor}"))):
+                        found.append(int(name))
     return found
