@@ -6,19 +6,17 @@ beside them. A rule that cannot be applied (a crop without lungs, say) finds not
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from paraspinal_assets.imaging.labels import AUTOCHTHON_LEFT, AUTOCHTHON_RIGHT, SPINE
+from paraspinal_assets.imaging.labels import AUTOCHTHON_LEFT, AUTOCHTHON_RIGHT
 from paraspinal_assets.imaging.quality_intensity import contrast, lung_apex_level, metal, not_ct_intensities
 from paraspinal_assets.imaging.quality_scan import Finding, SegmentedScan, segmented_scan
-from paraspinal_assets.imaging.spine_profile import Profile, spine_profile
+from paraspinal_assets.imaging.spine_profile import Profile, neighbour_distances, spine_profile
 from paraspinal_assets.imaging.volume import Volume
 
 SPACING_MM: Final = (9.0, 45.0)
@@ -110,7 +108,7 @@ def level_order(scan: SegmentedScan) -> Finding:
 
 def level_spacing(scan: SegmentedScan) -> Finding:
     """Neighbouring vertebrae lie at a plausible distance, in mm and relative to each other."""
-    distances = _neighbour_distances(scan)
+    distances = np.array(list(neighbour_distances(scan).values()))
     if not distances.size:
         return Finding(None, {"min_spacing_mm": None, "max_spacing_mm": None})
     ratio = distances / np.median(distances)
@@ -121,17 +119,6 @@ def level_spacing(scan: SegmentedScan) -> Finding:
         "max_spacing_mm": float(distances.max()),
     }
     return Finding("level_spacing" if bad else None, measures)
-
-
-def _neighbour_distances(scan: SegmentedScan) -> NDArray[np.float64]:
-    """Distances in mm between levels that follow each other in the spine; absent levels break the chain."""
-    found = list(scan.centroids_mm)
-    pairs = [
-        (upper, lower)
-        for upper, lower in itertools.pairwise(found)
-        if SPINE.index(lower) - SPINE.index(upper) == 1
-    ]
-    return np.array([np.linalg.norm(scan.centroids_mm[a] - scan.centroids_mm[b]) for a, b in pairs])
 
 
 def level_shift(scan: SegmentedScan) -> Finding:

@@ -22,15 +22,20 @@ Profile = dict[str, dict[str, float | None]]
 def spine_profile(scan: SegmentedScan) -> Profile:
     """The profile of a scan, for every level that was found."""
     muscle = {level: _muscle(scan, float(centre[2])) for level, centre in scan.centroids_mm.items()}
-    spacing = {
-        upper: round(float(np.linalg.norm(scan.centroids_mm[upper] - scan.centroids_mm[lower])), 2)
-        for upper, lower in itertools.pairwise(scan.centroids_mm)
-        if SPINE.index(lower) - SPINE.index(upper) == 1
-    }
+    spacing = {level: round(distance, 2) for level, distance in neighbour_distances(scan).items()}
     return {
         "area_mm2": {level: area for level, (area, _) in muscle.items()},
         "median_hu": {level: median for level, (_, median) in muscle.items()},
         "spacing_mm": {level: spacing.get(level) for level in muscle},
+    }
+
+
+def neighbour_distances(scan: SegmentedScan) -> dict[str, float]:
+    """Level -> mm to the centre of the level below it in the spine; absent levels break the chain."""
+    return {
+        upper: float(np.linalg.norm(scan.centroids_mm[upper] - scan.centroids_mm[lower]))
+        for upper, lower in itertools.pairwise(scan.centroids_mm)
+        if SPINE.index(lower) - SPINE.index(upper) == 1
     }
 
 
