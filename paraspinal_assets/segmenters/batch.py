@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,19 +22,20 @@ from paraspinal_assets.imaging.volume_io import read_volume
 from paraspinal_assets.segmenters import package
 from paraspinal_assets.segmenters.base import ScanInput, Segmentation, SegmentationFailure
 from paraspinal_assets.segmenters.compose import LabelComposer
+from paraspinal_assets.segmenters.devices import lanes
 from paraspinal_assets.segmenters.gates import check_intensities, check_size, output_verdict
 from paraspinal_assets.segmenters.inference import (
     TOTAL_NUMBERS,
     Prediction,
-    Resampled,
     predict,
     prepare,
 )
 from paraspinal_assets.segmenters.nifti import grid_of_file
+from paraspinal_assets.segmenters.resampling import Resampled
 from paraspinal_assets.segmenters.weights import BodyTask, NetworkSpec, WeightsReport
 
 LOOKAHEAD: Final = 2
-"""Scans that are read ahead of the one that is handed over."""
+"""Scans that are begun before the first of those in work is handed over, one more for every lane after the first."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,9 @@ class Worker:
         self.reuse = package.can_reuse_networks()
         self.networks: dict[str, package.Network] = {}
         self.specs = [network.spec for network in report.networks]
-        self._deadline = float("inf")
+        self.lanes = lanes(device) if self.reuse else 1
+        self._loading = threading.Lock()
+        self._this_scan = threading.local()
         self._saving_memory = False
 
     def read(self, scan: ScanInput) -> Ready:
@@ -119,7 +123,7 @@ class Worker:
         this = ready.result()
         start = time.perf_counter()
         limit = self.options.time_limit_s
-        self._deadline = float("inf") if limit is None else start + limit
+        self._this_scan.deadline = float("inf") if limit is None else start + limit
         prediction: Prediction | None = None
         try:
             prediction = self._predict(this)
@@ -134,14 +138,18 @@ class Worker:
     def finish(self, scan: ScanInput, inferred: Inferred) -> Segmentation:
         """Bring the package's numbers into the study's label values, and judge them."""
         start, volume, prediction = time.perf_counter(), inferred.volume, inferred.prediction
-        composer = LabelComposer(volume.image_shape)
+        composer = LabelComposer(prediction.total.shape)
         composer.add_values(prediction.total, {name: TOTAL_NUMBERS[name] for name in self.options.classes})
         if prediction.bodies is not None:
             composer.add_bodies(prediction.bodies)
-        reason, findings = output_verdict(composer.labels, self.options.levels)
+        labels = composer.labels
+        if prediction.box is not None:
+            labels = np.zeros(volume.image_shape, dtype=np.uint8, order="F")
+            labels[prediction.box] = composer.labels
+        reason, findings = output_verdict(labels, self.options.levels, within=prediction.box)
         return Segmentation(
             scan.key,
-            Volume(composer.labels, volume.affine),
+            Volume(labels, volume.affine),
             label_table(self.options.levels),
             self.model,
             reason,
@@ -159,9 +167,10 @@ class Worker:
     def _predict(self, ready: Ready) -> Prediction:
         if not self.reuse:
             return self._public(ready.volume)
-        for spec in self.specs:
-            if spec.role not in self.networks:
-                self.networks[spec.role] = self._load(spec)
+        with self._loading:
+            for spec in self.specs:
+                if spec.role not in self.networks:
+                    self.networks[spec.role] = self._load(spec)
         return predict(
             ready.volume,
             self.networks,
@@ -212,7 +221,7 @@ class Worker:
             ) from error
 
     def _check_time(self) -> None:
-        if time.perf_counter() > self._deadline:
+        if time.perf_counter() > self._this_scan.deadline:
             raise SegmentationError(
                 "E-SEG-33",
                 f"not done within the time limit of {self.options.time_limit_s:g} s on {self.device}",
@@ -221,23 +230,25 @@ class Worker:
 
 
 def in_parallel(worker: Worker, scans: Iterable[ScanInput]) -> Iterator[Segmentation | SegmentationFailure]:
-    """Read the next scans and hand over the last ones while the networks work on this one."""
-    reader, runner = ThreadPoolExecutor(1, "read"), ThreadPoolExecutor(1, "infer")
-    waiting: deque[tuple[ScanInput, Future[Inferred]]] = deque()
+    """Read the next scans and judge the last ones while the networks work on this one."""
+    pools = [ThreadPoolExecutor(worker.lanes, step) for step in ("read", "infer", "finish")]
+    reader, runner, finisher = pools
+    waiting: deque[Future[Segmentation | SegmentationFailure]] = deque()
     try:
         for scan in scans:
             ready = reader.submit(worker.read, scan)
-            waiting.append((scan, runner.submit(worker.infer, scan, ready)))
-            if len(waiting) > LOOKAHEAD:
-                yield _hand_over(worker, *waiting.popleft())
+            inferred = runner.submit(worker.infer, scan, ready)
+            waiting.append(finisher.submit(_result, worker, scan, inferred))
+            if len(waiting) > LOOKAHEAD + worker.lanes - 1:
+                yield waiting.popleft().result()
         while waiting:
-            yield _hand_over(worker, *waiting.popleft())
+            yield waiting.popleft().result()
     finally:
-        for pool in (reader, runner):
+        for pool in pools:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _hand_over(
+def _result(
     worker: Worker, scan: ScanInput, inferred: Future[Inferred]
 ) -> Segmentation | SegmentationFailure:
     try:

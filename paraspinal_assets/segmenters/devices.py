@@ -21,6 +21,7 @@ _LOOK_EVERY_S = 0.5
 _M_MMAP_THRESHOLD: Final = -3
 _M_TRIM_THRESHOLD: Final = -1
 _LARGE_BYTES: Final = 2**20
+_MOST_LANES: Final = 8
 
 CPU_MINUTES = {True: "2 to 5", False: "10 to 30"}
 """Rough minutes per chest CT on eight cores with the published networks: 3 mm (True) and 1.5 mm (False)."""
@@ -97,6 +98,17 @@ def own_device(device: str, folder: Path, *, gpus: int | None = None) -> Iterato
                 yield f"cuda:{number}"
                 return
         time.sleep(_LOOK_EVERY_S)
+
+
+def lanes(device: str) -> int:
+    """Scans in work at once: one on a CPU; on a GPU so many that their reading and resampling keep it busy.
+
+    A chest CT takes a GPU half a second and a core three seconds. Two cores and 8 GB are reckoned for a lane.
+    """
+    if not device.startswith("cuda"):
+        return 1
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(_MOST_LANES, len(os.sched_getaffinity(0)) // 2, memory // (8 * 10**9)))
 
 
 def return_freed_memory() -> None:

@@ -96,7 +96,9 @@ def check_intensities(name: str, ct: Volume) -> None:
     )
 
 
-def output_verdict(labels: NDArray[np.uint8], levels: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
+def output_verdict(
+    labels: NDArray[np.uint8], levels: Sequence[str], *, within: tuple[slice, slice, slice] | None = None
+) -> tuple[str | None, tuple[str, ...]]:
     """What is wrong with a segmentation.
 
     Parameters
@@ -105,14 +107,17 @@ def output_verdict(labels: NDArray[np.uint8], levels: Sequence[str]) -> tuple[st
         Shape ``(x, y, z)``, RAS+, values of `imaging.labels`.
     levels
         Levels of the study, any order.
+    within
+        Box outside which all labels are known to be 0.
 
     Returns
     -------
     The reason why nothing can be measured, or None; and the findings that are not fatal. Both are codes of
     `imaging.reasons`.
     """
-    indices = np.nonzero(labels)
-    values = labels[indices]
+    part = labels if within is None else labels[within]  # places are compared with each other only
+    indices = np.nonzero(part)
+    values = part[indices]
     counts = np.bincount(values, minlength=256)
     present = [level for level in levels if counts[body_label(level)] + counts[rest_label(level)]]
     left, right = int(counts[AUTOCHTHON_LEFT]), int(counts[AUTOCHTHON_RIGHT])

@@ -13,12 +13,20 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 from totalsegmentator.map_to_binary import class_map, class_map_5_parts
 from totalsegmentator.postprocessing import postprocess_vertebrae_pp
 
 from paraspinal_assets.imaging.volume import Volume
 from paraspinal_assets.segmenters.package import Network
+from paraspinal_assets.segmenters.resampling import (
+    Edges,
+    Resampled,
+    Slices,
+    nearest_indices,
+    resample_linear,
+    resample_nearest,
+    voxel_edges,
+)
 from paraspinal_assets.segmenters.weights import NetworkSpec
 
 CROP_MARGIN_MM: Final = 20.0
@@ -30,9 +38,7 @@ TOTAL_NUMBERS: Final[dict[str, int]] = {name: number for number, name in class_m
 _PARTS: Final = {"vertebrae": "class_map_part_vertebrae", "muscles": "class_map_part_muscles"}
 _BODY: Final = 1
 """Number of the vertebral bodies in the task ``vertebrae_body``; 2 is the discs."""
-
-Slices = tuple[slice, slice, slice]
-Edges = NDArray[np.float32]
+_NOWHERE: Final = (slice(0, 0), slice(0, 0), slice(0, 0))
 
 
 @dataclass(frozen=True)
@@ -42,21 +48,17 @@ class Prediction:
     Attributes
     ----------
     total
-        Numbers of the task ``total``, wanted classes only, shape of the CT.
+        Numbers of the task ``total``, wanted classes only, shape of the box.
     bodies
-        Mask of the vertebral bodies, shape of the CT; None where they were not asked for.
+        Mask of the vertebral bodies, shape of the box; None where they were not asked for.
+    box
+        The part of the CT outside which nothing was looked for; None for all of it. Bodies beyond it are left
+        out: only a vertebra tells which level a body belongs to.
     """
 
     total: NDArray[np.uint8]
     bodies: NDArray[np.bool_] | None
-
-
-@dataclass(frozen=True)
-class Resampled:
-    """An image at a network's spacing: voxels ``(x, y, z)`` and voxel edges in mm."""
-
-    data: NDArray[Any]
-    edges: Edges
+    box: Slices | None = None
 
 
 def predict(
@@ -91,25 +93,29 @@ def predict(
     network = networks["rough"]
     ready = prepared or {}
     image = ready.get("rough") or resample_linear(volume.data, volume.affine, network.spec.spacing_mm)
-    found = network(image.data, image.edges)
-    total = np.zeros(shape, dtype=np.uint8, order="F")
-    box = box_around(wanted[found], shape, CROP_MARGIN_MM, edges)
-    if box is not None:
-        total[box] = _total(volume.data[box], volume.affine, networks, wanted)
-    if "bodies" not in networks:
-        return Prediction(total, None)
+    box = box_around(wanted[network(image.data, image.edges)], shape, CROP_MARGIN_MM, edges) or _NOWHERE
+    total = np.zeros(tuple(part.stop - part.start for part in box), dtype=np.uint8, order="F")
+    bodies = np.zeros(total.shape, dtype=np.bool_, order="F") if "bodies" in networks else None
+    if total.size:
+        total[...] = _total(volume.data[box], volume.affine, networks, wanted)
+    if bodies is None or not total.size:
+        return Prediction(total, bodies, box)
 
     network = networks["bodies"]
-    bodies = np.zeros(shape, dtype=np.bool_, order="F")
     where: Slices | None = (slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2]))
     if body_crop_mm is not None:
-        vertebrae = np.isin(total, [n for name, n in TOTAL_NUMBERS.items() if name.startswith("vertebrae")])
+        vertebrae = np.zeros(shape, dtype=np.bool_, order="F")
+        numbers = [n for name, n in TOTAL_NUMBERS.items() if name.startswith("vertebrae")]
+        vertebrae[box] = np.isin(total, numbers)
         where = box_around(vertebrae, shape, body_crop_mm, edges)
     if where is not None:
         part = volume.data[where]
         image = ready.get("bodies") or resample_linear(part, volume.affine, network.spec.spacing_mm)
-        bodies[where] = resample_nearest(bodies_of(image, network), part.shape)
-    return Prediction(total, bodies)
+        both = _overlap(where, box)
+        bodies[_within(both, box)] = resample_nearest(
+            bodies_of(image, network), part.shape, _within(both, where)
+        )
+    return Prediction(total, bodies, box)
 
 
 def prepare(
@@ -172,48 +178,6 @@ def _part_table(name: str) -> NDArray[np.uint8]:
     return table
 
 
-def voxel_edges(affine: NDArray[np.float64]) -> Edges:
-    """Voxel edges in mm as a NIfTI header holds them: float32, which decides how sizes are rounded."""
-    edges: Edges = np.sqrt((affine[:3, :3] ** 2).sum(axis=0)).astype(np.float32)
-    return edges
-
-
-def resample_linear(data: NDArray[Any], affine: NDArray[np.float64], spacing_mm: float) -> Resampled:
-    """Linear resampling to cubes, corner voxels aligned, values truncated to integers (``change_spacing``).
-
-    Parameters
-    ----------
-    data
-        Shape ``(x, y, z)``, HU.
-    affine
-        Its affine, or that of the image it was cut from: only the voxel edges count.
-    spacing_mm
-        Edge of the cubes.
-    """
-    edges = voxel_edges(affine)
-    zoom: NDArray[np.float64] = edges / np.full(3, spacing_mm)
-    if np.array_equal(edges, np.full(3, spacing_mm)):
-        return Resampled(data, edges)
-    resampled = ndimage.zoom(data, zoom, order=1, mode="nearest", output=np.float64)
-    new_affine = affine.copy()
-    new_affine[:3, :3] /= zoom
-    return Resampled(resampled.astype(np.int32), voxel_edges(new_affine))
-
-
-def resample_nearest(labels: NDArray[Any], shape: Sequence[int]) -> NDArray[Any]:
-    """Nearest-neighbour resampling to a shape, corner voxels aligned (``change_spacing`` with order 0)."""
-    return labels[np.ix_(*_nearest_indices(labels.shape, shape))]
-
-
-def _nearest_indices(old: Sequence[int], new: Sequence[int]) -> list[NDArray[np.int64]]:
-    """For every axis: index in the old grid of each index in the new one; halves go up, as in scipy."""
-    indices = []
-    for n_old, n_new in zip(old, new, strict=True):
-        ratio = (n_old - 1) / (n_new - 1) if n_new > 1 else 1.0
-        indices.append(np.minimum(np.floor(np.arange(n_new) * ratio + 0.5), n_old - 1).astype(np.int64))
-    return indices
-
-
 def box_around(
     mask: NDArray[np.bool_], shape: Sequence[int], margin_mm: float, edges: Edges
 ) -> Slices | None:
@@ -230,7 +194,7 @@ def box_around(
     """
     margins = (margin_mm / edges.astype(np.float64)).astype(int)
     box = []
-    for axis, index in enumerate(_nearest_indices(mask.shape, shape)):
+    for axis, index in enumerate(nearest_indices(mask.shape, shape)):
         others = tuple(other for other in range(3) if other != axis)
         hits = np.flatnonzero(np.any(mask, axis=others)[index])
         if not hits.size:
@@ -238,3 +202,17 @@ def box_around(
         low, high = int(hits[0]) - int(margins[axis]), int(hits[-1]) + 1 + int(margins[axis])
         box.append(slice(max(0, low), min(int(shape[axis]), high)))
     return (box[0], box[1], box[2])
+
+
+def _overlap(a: Slices, b: Slices) -> Slices:
+    x, y, z = (
+        slice(max(p.start, q.start), max(p.start, q.start, min(p.stop, q.stop)))
+        for p, q in zip(a, b, strict=True)
+    )
+    return x, y, z
+
+
+def _within(part: Slices, box: Slices) -> Slices:
+    """A part of a volume in the coordinates of a box of the same volume."""
+    x, y, z = (slice(p.start - q.start, p.stop - q.start) for p, q in zip(part, box, strict=True))
+    return x, y, z

@@ -13,8 +13,9 @@ import io
 import json
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -94,10 +95,11 @@ def register_trainers() -> None:
 
 @dataclass
 class Network:
-    """A network in memory, ready for any number of volumes."""
+    """A network in memory, ready for any number of volumes, one at a time: nnU-Net's predictors are made so."""
 
     spec: NetworkSpec
     predictor: Any
+    _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, image: NDArray[Any], edges: Iterable[float]) -> NDArray[np.uint8]:
         """Segment a volume.
@@ -126,17 +128,16 @@ class Network:
             configuration,
             p.dataset_json,
         )
-        logits = p.predict_logits_from_preprocessed_data(torch.from_numpy(data))
-        resampled = configuration.resampling_fn_probabilities(
-            logits,
-            properties["shape_after_cropping_and_before_resampling"],
-            configuration.spacing,
-            properties["spacing"],
-        )
-        del logits  # a number for every class and voxel
+        shape = tuple(properties["shape_after_cropping_and_before_resampling"])
         labels = np.zeros(properties["shape_before_cropping"], dtype=np.uint8)
         box = tuple(slice(low, high) for low, high in properties["bbox_used_for_cropping"])
-        labels[box] = _first_maximum(torch.as_tensor(resampled))
+        with self._turn:
+            scores = p.predict_sliding_window_return_logits(torch.from_numpy(data))
+            if scores.shape[1:] != shape:
+                scores = configuration.resampling_fn_probabilities(
+                    scores.cpu(), shape, configuration.spacing, properties["spacing"]
+                )
+            labels[box] = _first_maximum(torch.as_tensor(scores))
         return labels.transpose(plans.transpose_backward).transpose(2, 1, 0)
 
     def before_each_patch(self, hook: Callable[[], None]) -> Any:
@@ -175,9 +176,12 @@ def _first_maximum(logits: Any) -> NDArray[np.uint8]:
 def load_network(weights: Path, spec: NetworkSpec, device: str) -> Network:
     """Load a network from nnU-Net's results folder onto ``cpu`` or ``cuda:N``."""
     import torch
+    from nnunetv2.configuration import default_num_processes
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
     register_trainers()
+    # as nnU-Net does for every volume: sums in another number of threads are rounded otherwise
+    torch.set_num_threads(min(torch.get_num_threads(), default_num_processes))
     on = torch.device(device)
     with contextlib.redirect_stdout(io.StringIO()):  # on a CPU the constructor always announces just that
         predictor = nnUNetPredictor(
@@ -193,6 +197,11 @@ def load_network(weights: Path, spec: NetworkSpec, device: str) -> Network:
     predictor.initialize_from_trained_model_folder(
         str(weights / spec.model_folder), use_folds=[0], checkpoint_name="checkpoint_final.pth"
     )
+    torch.backends.cudnn.benchmark = (
+        False  # nnU-Net lets the fastest algorithm of the day win, and voxels vary
+    )
+    torch.backends.cudnn.deterministic = True
+    predictor.list_of_parameters = []  # a second copy: the network has its only fold's
     return Network(spec, predictor)
 
 

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from paraspinal_assets.imaging.labels import AUTOCHTHON_LEFT, AUTOCHTHON_RIGHT, body_label, rest_label
 from paraspinal_assets.imaging.volume import Volume
-from paraspinal_assets.segmenters.inference import resample_linear, resample_nearest
+from paraspinal_assets.segmenters.resampling import resample_linear, resample_nearest
 from paraspinal_assets.segmenters.results_folder import INTENSITIES
 from paraspinal_assets.segmenters.weights import Role
 

@@ -119,7 +119,8 @@ class TotalSegmentatorSegmenter:
     ) -> Iterator[Segmentation | SegmentationFailure]:
         from paraspinal_assets.segmenters.batch import Worker, in_parallel
 
-        return_freed_memory()
+        if device == "cpu":  # where workers share the memory; beside a GPU it only costs time
+            return_freed_memory()
         with own_device(device, self.home_dir.parent) as mine:
             yield from in_parallel(Worker(self, report, mine, self.model(report)), scans)
 

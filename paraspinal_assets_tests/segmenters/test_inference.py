@@ -11,8 +11,9 @@ from totalsegmentator.cropping import crop_to_mask
 from totalsegmentator.map_to_binary import class_map
 from totalsegmentator.resampling import change_spacing
 
-from paraspinal_assets.segmenters.inference import box_around, resample_linear, resample_nearest, voxel_edges
+from paraspinal_assets.segmenters.inference import box_around
 from paraspinal_assets.segmenters.label_files import TOTAL_IDS
+from paraspinal_assets.segmenters.resampling import resample_linear, resample_nearest, voxel_edges
 
 EDGES = st.sampled_from([0.5, 0.683593988418579, 0.7421875, 0.9765625, 1.25, 1.5, 2.0, 3.0, 5.0])
 SIZES = st.integers(9, 24)

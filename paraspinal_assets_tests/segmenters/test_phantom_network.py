@@ -10,10 +10,10 @@ from paraspinal_assets.imaging.volume import Volume
 from paraspinal_assets.phantom.anatomy import make_phantom
 from paraspinal_assets.phantom.parameters import tiny_parameters
 from paraspinal_assets.segmenters import package, phantom_network
-from paraspinal_assets.segmenters.inference import resample_nearest
 from paraspinal_assets.segmenters.phantom_loss import back_to_scan
 from paraspinal_assets.segmenters.phantom_network import train_phantom_network
 from paraspinal_assets.segmenters.phantom_patches import CLASSES, TrainingScan, draw_patch
+from paraspinal_assets.segmenters.resampling import resample_nearest
 from paraspinal_assets.segmenters.results_folder import (
     Design,
     build_network,
