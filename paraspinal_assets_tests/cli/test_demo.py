@@ -23,7 +23,7 @@ def test_a_small_demo_ends_green_and_counts_every_broken_scan(
     (tmp_path / "phantom_network").symlink_to(PROJECT / "data" / "phantom_network")
     study = (PROJECT / "data" / "demo" / "study.yaml").read_text()
     (folder / "study.yaml").write_text(
-        study.replace("-1165", "-1001").replace("-1004", "-1001").replace("bootstrap: 200", "bootstrap: 5")
+        study.replace("-1165", "-1001").replace("-1003", "-1001").replace("bootstrap: 200", "bootstrap: 5")
     )
     result = CliRunner().invoke(main, ["demo", str(folder), "--participants", "8"])
     assert result.exit_code == 0, result.output
