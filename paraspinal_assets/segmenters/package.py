@@ -180,7 +180,7 @@ def load_network(weights: Path, spec: NetworkSpec, device: str) -> Network:
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
     register_trainers()
-    # as nnU-Net does for every volume: sums in another number of threads are rounded otherwise
+    # As nnU-Net does for every volume: sums in another number of threads are rounded otherwise.
     torch.set_num_threads(min(torch.get_num_threads(), default_num_processes))
     on = torch.device(device)
     with contextlib.redirect_stdout(io.StringIO()):  # on a CPU the constructor always announces just that
@@ -197,9 +197,8 @@ def load_network(weights: Path, spec: NetworkSpec, device: str) -> Network:
     predictor.initialize_from_trained_model_folder(
         str(weights / spec.model_folder), use_folds=[0], checkpoint_name="checkpoint_final.pth"
     )
-    torch.backends.cudnn.benchmark = (
-        False  # nnU-Net lets the fastest algorithm of the day win, and voxels vary
-    )
+    # nnU-Net lets the fastest algorithm of the moment win, and voxels vary from run to run.
+    torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     predictor.list_of_parameters = []  # a second copy: the network has its only fold's
     return Network(spec, predictor)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from paraspinal_assets.errors import SegmentationError
-from paraspinal_assets.segmenters.devices import own_device, resolve_device
+from paraspinal_assets.segmenters.devices import lanes, own_device, resolve_device
 
 
 @pytest.fixture
@@ -87,6 +88,25 @@ def test_slurm_jobs_that_share_the_folder_of_a_study_do_not_wait_for_each_other(
         gpus.setenv("SLURM_JOB_ID", "18")
         with own_device("cuda", tmp_path) as second:
             assert first == second == "cuda:0"
+
+
+@pytest.mark.parametrize(
+    ("device", "cores", "gigabytes", "expected"),
+    [
+        ("cpu", 16, 128, 1),
+        ("cuda:0", 16, 128, 8),
+        ("cuda:0", 64, 512, 8),
+        ("cuda:0", 16, 20, 2),
+        ("cuda", 1, 4, 1),
+    ],
+)
+def test_scans_side_by_side_are_as_many_as_cores_and_memory_allow(
+    monkeypatch: pytest.MonkeyPatch, device: str, cores: int, gigabytes: int, expected: int
+) -> None:
+    sizes = {"SC_PAGE_SIZE": 1000, "SC_PHYS_PAGES": gigabytes * 10**6}
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    monkeypatch.setattr(os, "sysconf", sizes.__getitem__)
+    assert lanes(device) == expected
 
 
 def test_the_cpu_belongs_to_everyone(tmp_path: Path):

@@ -20,7 +20,7 @@ from paraspinal_assets.imaging.volume import Volume
 from paraspinal_assets.imaging.volume_io import write_volume
 from paraspinal_assets.phantom.anatomy import Phantom, make_phantom
 from paraspinal_assets.phantom.parameters import draw_parameters
-from paraspinal_assets.segmenters import package
+from paraspinal_assets.segmenters import batch, package
 from paraspinal_assets.segmenters.base import ScanInput, Segmentation, SegmentationFailure
 from paraspinal_assets.segmenters.inference import (
     TOTAL_NUMBERS,
@@ -212,6 +212,24 @@ def test_bodies_by_name_are_those_of_the_public_call(
     theirs = package.public_call(image, task="vertebrae_pp", device="cpu", weights=weights)
     assert len(np.unique(theirs)) > 5
     np.testing.assert_array_equal(resample_nearest(ours, theirs.shape), theirs > 0)
+
+
+def test_scans_side_by_side_get_the_voxels_of_one_after_the_other(
+    network_dir: Path, phantom: Phantom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU: threads share the networks, and results come in the order of the scans."""
+    scans = []
+    for number in range(4):
+        scans.append(ScanInput(f"exam5-{number}", tmp_path / f"{number}.nii.gz"))
+        write_volume(scans[-1].ct_path, Volume(phantom.ct.data[:, :, 4 * number :], phantom.ct.affine))
+    segmenter = TotalSegmentatorSegmenter(LEVELS, network_dir, tmp_path, fast=True, synthetic_allowed=True)
+    one_by_one = list(segmenter.segment(scans))
+    monkeypatch.setattr(batch, "lanes", lambda _: 3)
+    for alone, item in zip(one_by_one, segmenter.segment(scans), strict=True):
+        assert isinstance(alone, Segmentation), alone.error
+        assert isinstance(item, Segmentation), item.error
+        assert item.key == alone.key
+        np.testing.assert_array_equal(item.labels.data, alone.labels.data)
 
 
 def test_time_limit_ends_a_scan(network_dir: Path, phantom_ct: Path, tmp_path: Path) -> None:
