@@ -11,7 +11,12 @@ from typing import Final
 import click
 
 from paraspinal_assets.cli.study_argument import STUDY, study_path
-from paraspinal_assets.defs.instance import environment, prepare_home
+from paraspinal_assets.defs.instance import (
+    begin_with_runs_to_come,
+    environment,
+    prepare_home,
+    study_instance,
+)
 from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets.errors import StudyError
 
@@ -40,7 +45,11 @@ def ui(study: Path, port: int, host: str, without_login: bool, read_only: bool) 
             "or add --without-login if the network itself is closed",
         )
     workspace = Workspace.open(study_path(study))
-    prepare_home(workspace.store)
+    if read_only:
+        prepare_home(workspace.store)
+    else:
+        with study_instance(workspace) as instance:
+            begin_with_runs_to_come(instance)
     command = [sys.executable, *(_READ_ONLY if read_only else _DEV), "--host", host, "--port", str(port)]
     command += ["--module-name", "paraspinal_assets.definitions"]
     # Becomes Dagster's process, so that a signal to stop reaches the one that stops its servers.

@@ -53,3 +53,17 @@ def study_instance(workspace: Workspace) -> Iterator[dg.DagsterInstance]:
         if of_disk is None:
             raise
         raise of_disk from error
+
+
+def begin_with_runs_to_come(instance: dg.DagsterInstance) -> None:
+    """Let the daemon that retries runs begin with new ones, as it does by itself, but then with a warning."""
+    from dagster._daemon.auto_run_reexecution.event_log_consumer import (
+        DAGSTER_EVENT_TYPES,
+        _create_cursor_key,
+    )
+
+    keys = {_create_cursor_key(event_type) for event_type in DAGSTER_EVENT_TYPES}
+    missing = keys - instance.daemon_cursor_storage.get_cursor_values(keys).keys()
+    if missing:
+        last = str(instance.event_log_storage.get_maximum_record_id() or 0)
+        instance.daemon_cursor_storage.set_cursor_values(dict.fromkeys(missing, last))

@@ -148,8 +148,9 @@ def check_complete(study: Study, files: dict[str, bytes], tables: dict[str, pd.D
     assert list(study.root.rglob(".writing-*")) == []
     with study_instance(study.workspace) as instance:
         with pytest.MonkeyPatch.context() as patch:
-            # A run of the daemon that had not opened the study when it was killed is known by its age.
+            # What was killed while it opened the study is known by its age alone.
             patch.setattr(abandoned, "START_S", 0.0)
+            patch.setattr(abandoned, "DRAFT_S", 0.0)
             abandoned.close_abandoned(EventIndex(instance), study.workspace.store.dagster_home)
         runs = [run for run in instance.get_runs() if not run.is_finished]
         assert [run for run in runs if COMMAND_TAG in run.tags or run.status in AT_WORK] == []
