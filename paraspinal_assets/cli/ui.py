@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Final
@@ -52,7 +53,10 @@ def ui(study: Path, port: int, host: str, without_login: bool, read_only: bool) 
             begin_with_runs_to_come(instance)
     command = [sys.executable, *(_READ_ONLY if read_only else _DEV), "--host", host, "--port", str(port)]
     command += ["--module-name", "paraspinal_assets.definitions"]
-    # Becomes Dagster's process, so that a signal to stop reaches the one that stops its servers.
+    # Becomes Dagster's process, so that a signal to stop reaches the one that stops its servers. It passes every
+    # such signal on as Ctrl-C, which a script that starts a command in the background has it ignore.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.execve(sys.executable, command, {**os.environ, **environment(workspace)})
 
 

@@ -31,7 +31,11 @@ class Site:
 
 @contextmanager
 def user_interface(root: Path, *, as_service: bool = False) -> Iterator[Site]:
-    """`paraspinal ui` until the block ends, then Ctrl-C; a service is stopped by SIGTERM to the command alone."""
+    """`paraspinal ui` until the block ends, then Ctrl-C.
+
+    A service is stopped by SIGTERM to the command alone, and was started as a script starts it in the background:
+    with Ctrl-C ignored.
+    """
     port = free_port()
     site = Site(f"http://127.0.0.1:{port}", root, root / "daemon.log")
     with site.log.open("wb") as log:
@@ -40,6 +44,7 @@ def user_interface(root: Path, *, as_service: bool = False) -> Iterator[Site]:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=(lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if as_service else None,
         )
     try:
         while not _answers(f"{site.url}/server_info"):
