@@ -8,6 +8,7 @@ it is).
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import uuid
@@ -32,6 +33,7 @@ from paraspinal_assets.study.complete import write_once
 POSTGRES_VARIABLE: Final = "PARASPINAL_POSTGRES_URL"
 NOTE: Final = "postgresql.json"
 RUNS: Final = "history"
+OPENING: Final = ".opening.lock"
 OWNER: Final = "paraspinal/study"
 
 _Storages = tuple[RunStorage[Any], EventLogStorage[Any], ScheduleStorage[Any]]
@@ -105,11 +107,14 @@ class StudyStorage(DagsterStorage, ConfigurableClass):
 
 
 def _files(home: Path) -> _Storages:
-    return (
-        SqliteRunStorage.from_local(str(home / RUNS)),
-        StudyEventLog(str(home)),
-        SqliteScheduleStorage.from_local(str(home / "schedules")),
-    )
+    """Opened by one process at a time: Dagster's files do not bear two processes that both make them."""
+    with open(home / OPENING, "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return (
+            SqliteRunStorage.from_local(str(home / RUNS)),
+            StudyEventLog(str(home)),
+            SqliteScheduleStorage.from_local(str(home / "schedules")),
+        )
 
 
 def _postgres(url: str, home: Path) -> _Storages:

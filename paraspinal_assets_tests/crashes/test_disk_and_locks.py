@@ -7,7 +7,7 @@ import os
 import resource
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pytest
 
 from paraspinal_assets.defs.automation.batch import execute
 from paraspinal_assets.defs.automation.run_lock import COMMAND, exclusive
+from paraspinal_assets.defs.dagster_storage import StudyStorage
 from paraspinal_assets.defs.event_index import EventIndex
 from paraspinal_assets.defs.instance import environment, study_instance
 from paraspinal_assets.defs.observe import look, take_in
@@ -82,6 +83,34 @@ def test_four_workers_at_once_lose_and_double_nothing(fresh: Study, tmp_path: Pa
     fresh.run("--select", ",".join([*CHAIN, "muscle_metrics"]))
     again = fresh.workspace.database.read("muscle_metrics")
     assert again.sort_values(rows, ignore_index=True).equals(table.sort_values(rows, ignore_index=True))
+
+
+def open_anew(homes: Sequence[Path], together: Barrier, failed: Path) -> None:
+    """One process: opens folders of Dagster that are new, always at the same time as the others."""
+    for home in homes:
+        together.wait()
+        try:
+            StudyStorage.from_config_value(None, {"base_dir": str(home)})
+        except BaseException as error:
+            together.abort()
+            failed.write_text(repr(error))
+            raise
+
+
+def test_processes_that_open_a_new_study_at_once_all_get_it(tmp_path: Path) -> None:
+    homes = [tmp_path / f"home{number}" for number in range(10)]
+    for home in homes:
+        home.mkdir()
+    context = multiprocessing.get_context("fork")
+    together = context.Barrier(WORKERS)
+    failures = [tmp_path / f"failure{number}" for number in range(WORKERS)]
+    workers = [context.Process(target=open_anew, args=(homes, together, failed)) for failed in failures]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [failed.read_text() for failed in failures if failed.exists()] == []
+    assert [worker.exitcode for worker in workers] == [0] * WORKERS
 
 
 def test_a_second_command_says_who_holds_the_study_and_takes_over_when_it_was_killed(fresh: Study) -> None:

@@ -8,12 +8,16 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import cycle, islice
 from pathlib import Path
 
 import psycopg2
 import pytest
 
+_OF_A_PROCESS = 1000
+_FIRST = 20000 + _OF_A_PROCESS * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_PORTS = cycle(range(_FIRST, _FIRST + _OF_A_PROCESS))
 UNPRIVILEGED = "nobody" if os.geteuid() == 0 else None
 
 
@@ -26,11 +30,27 @@ def program(name: str, *folders: str) -> str:
     return found
 
 
+def free_ports(count: int) -> list[int]:
+    """Ports on loopback, next to each other, that nothing listens on.
+
+    They are below those that Linux gives to outgoing connections (from 32768), and each process of the tests has its
+    own: a server that takes a while to start still finds its port free.
+    """
+    while True:
+        row = list(islice(_PORTS, count))
+        with ExitStack() as stack:
+            try:
+                for port in row:
+                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if row == list(range(row[0], row[0] + count)):
+            return row
+
+
 def free_port() -> int:
-    """A port on loopback that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """See `free_ports`."""
+    return free_ports(1)[0]
 
 
 class Postgres:

@@ -67,12 +67,21 @@ class Site:
                 return list(instance.get_dynamic_partitions("scan"))
 
 
+@dataclass(frozen=True)
+class Server:
+    """A server's process and what it prints."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
 @contextmanager
-def running(*command: str, env: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def running(*command: str, env: Mapping[str, str], log: Path) -> Iterator[Server]:
     """A server that is ended with the test."""
-    process = subprocess.Popen(command, env={**os.environ, **env}, stdout=subprocess.DEVNULL)
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, env={**os.environ, **env}, stdout=subprocess.DEVNULL, stderr=file)
     try:
-        yield process
+        yield Server(process, log)
     finally:
         process.terminate()
         try:
@@ -82,7 +91,7 @@ def running(*command: str, env: Mapping[str, str]) -> Iterator[subprocess.Popen[
             process.wait()
 
 
-def wait_for(url: str, context: ssl.SSLContext, process: subprocess.Popen[bytes]) -> None:
+def wait_for(url: str, context: ssl.SSLContext, server: Server) -> None:
     """Wait until a server answers anything; a server that ended is an error."""
     while True:
         try:
@@ -91,7 +100,7 @@ def wait_for(url: str, context: ssl.SSLContext, process: subprocess.Popen[bytes]
         except urllib.error.HTTPError:
             return
         except OSError:
-            assert process.poll() is None, f"the server of {url} ended"
+            assert server.process.poll() is None, f"the server of {url} ended:\n{server.log.read_text()}"
             time.sleep(0.2)
 
 
@@ -136,17 +145,18 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         f"load_from:\n  - grpc_server: {{host: 127.0.0.1, port: {code}, location_name: study}}\n"
     )
     tls = ssl.create_default_context(cafile=str(certificate))
-    server = [sys.executable, "-m", "dagster", "api", "grpc", "-h", "127.0.0.1", "-p", str(code)]
+    code_server = [sys.executable, "-m", "dagster", "api", "grpc", "-h", "127.0.0.1", "-p", str(code)]
+    code_server += ["-m", "paraspinal_assets.definitions"]
     web = [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-w", str(workspace_file)]
+    proxy_server = [caddy, "run", "--config", str(CADDYFILE), "--adapter", "caddyfile"]
     with ExitStack() as stack:
-        stack.enter_context(running(*server, "-m", "paraspinal_assets.definitions", env=home))
+        stack.enter_context(running(*code_server, env=home, log=folder / "code.log"))
         for port, flag in ((readonly, ["--read-only"]), (full, [])):
-            process = stack.enter_context(running(*web, "-p", str(port), *flag, env=home))
-            wait_for(f"http://127.0.0.1:{port}/server_info", tls, process)
-        process = stack.enter_context(
-            running(caddy, "run", "--config", str(CADDYFILE), "--adapter", "caddyfile", env=proxy)
-        )
-        wait_for(f"https://localhost:{readers}/", tls, process)
+            log = folder / f"{port}.log"
+            server = stack.enter_context(running(*web, "-p", str(port), *flag, env=home, log=log))
+            wait_for(f"http://127.0.0.1:{port}/server_info", tls, server)
+        server = stack.enter_context(running(*proxy_server, env=proxy, log=folder / "proxy.log"))
+        wait_for(f"https://localhost:{readers}/", tls, server)
         yield Site(
             f"https://localhost:{readers}", f"https://localhost:{operators}", tls, "study", workspace.root
         )

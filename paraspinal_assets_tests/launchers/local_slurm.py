@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from paraspinal_assets_tests.deployment.servers import free_ports
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "sinfo")
 GPUS_PER_NODE = 2
 WAIT_S = 120.0
@@ -74,7 +76,7 @@ class LocalSlurm:
         for name in ("state", "spool", "gpu"):
             (self.folder / name).mkdir(parents=True)
         self.folder.chmod(0o755)
-        ports = _free_ports(len(self.nodes) + 1)
+        ports = free_ports(len(self.nodes) + 1)
         text = CONFIGURATION.format(
             host=socket.gethostname().partition(".")[0],
             folder=self.folder,
@@ -193,22 +195,6 @@ def _cgroup_settings() -> str:
     if Path("/sys/fs/cgroup/cgroup.controllers").exists():
         return "CgroupPlugin=cgroup/v2\nIgnoreSystemd=yes\n"
     return "CgroupPlugin=cgroup/v1\n"
-
-
-def _free_ports(count: int) -> list[int]:
-    """One free port, and a row of free ports next to each other for the nodes."""
-    for first in range(20000 + os.getpid() % 10000, 32000, count):
-        sockets = [socket.socket() for _ in range(count)]
-        try:
-            for offset, listener in enumerate(sockets):
-                listener.bind(("127.0.0.1", first + offset))
-        except OSError:
-            continue
-        finally:
-            for listener in sockets:
-                listener.close()
-        return [first + offset for offset in range(count)]
-    raise AssertionError("no free ports")
 
 
 def _end(pid_file: Path) -> None:
