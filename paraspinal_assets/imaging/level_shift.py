@@ -1,9 +1,9 @@
 """Levels named one vertebra too high or too low: found by comparing scans, since one scan alone looks sound.
 
-The top of the lungs, on the scale of the named levels (`lung_apex_level` of the quality verdict), moves by
-exactly one when all names do; a person keeps it from exam to exam. The muscle's area and attenuation and the
-distances of the vertebrae go through the spine in a way that people share; under wrong names a scan has the
-neighbouring level's values everywhere (`spine_profile`).
+The top of the lungs and the first rib, on the scale of the named levels (`quality_landmarks`), move by exactly one
+when all names do; a person keeps them from exam to exam. The muscle's area and attenuation and the distances of the
+vertebrae go through the spine in a way that people share; under wrong names a scan has the neighbouring level's values
+everywhere (`spine_profile`).
 """
 
 from __future__ import annotations
@@ -30,13 +30,16 @@ MIN_COHORT: Final = 10
 """Scans that a cohort needs before anyone is compared with it."""
 MIN_PROFILES: Final = 300
 """Complete profiles that a cohort needs before they count beside the lungs."""
-LEAST_SD: Final = {"lungs": 0.15, "area_mm2": 0.05, "median_hu": 2.0, "spacing_mm": 0.05}
+LEAST_SD: Final = {"lungs": 0.15, "rib": 0.15, "area_mm2": 0.05, "median_hu": 2.0, "spacing_mm": 0.05}
 """What one value is uncertain by, whatever the cohort says: slices are a few millimetres thick, and a small cohort may
 be more alike than people are. In vertebrae, in HU, and for `LOGARITHMS` as a share."""
 LOGARITHMS: Final = ("area_mm2", "spacing_mm")
 """Quantities of the profile in which people differ by a factor."""
 LARGEST: Final = 3.0
 """Robust standard deviations at which a value of the profile is cut off: metal at one level is no other level."""
+RIB_LIMIT: Final = float(np.log(1000))
+"""Most that the rib alone can say, in log likelihood: what was taken for it may be the shoulder blade, or a rib of C7,
+which one person in a few hundred has. Lungs that clearly say otherwise outweigh it."""
 SURE: Final = 2 * EVIDENCE_LIMIT
 """Evidence beyond which a scan is taken under other names before the covariance is estimated again."""
 ROUNDS: Final = 5
@@ -73,7 +76,7 @@ def flag_level_shifts(scans: pd.DataFrame, profiles: pd.DataFrame | None = None)
     Parameters
     ----------
     scans
-        participant, exam, lung_apex_level (null where no lung was in view); one row per scan.
+        participant, exam, lung_apex_level, first_rib_level (null where not in view); one row per scan.
     profiles
         Table of `profile_columns`, rows as in `scans`.
 
@@ -84,13 +87,14 @@ def flag_level_shifts(scans: pd.DataFrame, profiles: pd.DataFrame | None = None)
         ``against_cohort`` are differences in vertebrae, null where there is nothing to compare with. At -1
         every vertebra bears the name of the one above it (T2 is called T1), at +1 that of the one below.
         ``evidence`` is the larger of the two log likelihood ratios of names that are off by one against
-        right ones, given the cohort.
+        right ones, given the cohort: of lungs and profile, and, taken as independent of them, of the first rib.
     """
     rows = scans[["participant", "exam"]].reset_index(drop=True)
     apex = pd.Series(scans["lung_apex_level"].to_numpy(dtype=float, na_value=np.nan))
     known = apex.dropna()
     other = _from_other_exams(rows["participant"], apex)
-    evidence = _evidence(apex, profiles)
+    rib = pd.Series(scans["first_rib_level"].to_numpy(dtype=float, na_value=np.nan))
+    evidence = _both(_of_lungs_and_profile(apex, profiles), _of_rib(rib))
     return rows.assign(
         against_other_exam=other,
         against_cohort=apex - known.median() if len(known) >= MIN_COHORT else np.nan,
@@ -116,11 +120,28 @@ def _from_other_exams(participant: pd.Series[str], apex: pd.Series[float]) -> pd
     return apex - (total / others).where(others > 0)
 
 
-def _evidence(apex: pd.Series[float], profiles: pd.DataFrame | None) -> _Array:
-    """Shape ``(scans,)``; NaN where a scan or the cohort has too little to compare."""
+def _both(evidence: _Array, of_rib: _Array) -> _Array:
+    """Larger of the two sums, shape ``(scans,)``; NaN where there is neither."""
+    largest = (np.nan_to_num(evidence) + np.nan_to_num(of_rib)).max(axis=1)
+    return np.where(np.isnan(evidence).all(axis=1) & np.isnan(of_rib).all(axis=1), np.nan, largest)
+
+
+def _of_rib(rib: pd.Series[float]) -> _Array:
+    """As `_of_lungs_and_profile`, within `RIB_LIMIT`."""
+    if rib.count() < MIN_COHORT:
+        return np.full((len(rib), 2), np.nan)
+    quantities = _landmark(rib, LEAST_SD["rib"])
+    return np.clip(_ratios(quantities, np.ones((1, 1)), _scale(quantities)), -RIB_LIMIT, RIB_LIMIT)
+
+
+def _of_lungs_and_profile(apex: pd.Series[float], profiles: pd.DataFrame | None) -> _Array:
+    """Log likelihood ratios of names one too high and one too low, shape ``(scans, 2)``.
+
+    NaN where a scan or the cohort has too little to compare.
+    """
     if apex.count() < MIN_COHORT:
-        return np.full(len(apex), np.nan)
-    lungs = _lungs(apex)
+        return np.full((len(apex), 2), np.nan)
+    lungs = _landmark(apex, LEAST_SD["lungs"])
     if profiles is not None and not profiles.empty:
         both = _with_profiles(lungs, profiles)
         complete = both.values[~np.isnan(both.values).any(axis=1)]
@@ -136,10 +157,10 @@ def _scale(quantities: _Quantities) -> _Array:
     return np.asarray(np.maximum(quantities.least_sd, 1.4826 * np.nanmedian(deviations, axis=0)))
 
 
-def _lungs(apex: pd.Series[float]) -> _Quantities:
-    median = float(apex.median())
+def _landmark(level: pd.Series[float], least_sd: float) -> _Quantities:
+    median = float(level.median())
     expected = np.array([[median - 1], [median], [median + 1]])
-    return _Quantities(np.asarray(apex, dtype=np.float64)[:, None], expected, np.array([LEAST_SD["lungs"]]))
+    return _Quantities(np.asarray(level, dtype=np.float64)[:, None], expected, np.array([least_sd]))
 
 
 def _with_profiles(lungs: _Quantities, profiles: pd.DataFrame) -> _Quantities:
@@ -201,10 +222,10 @@ def _distances(deviations: _Array, precision: _Array) -> _Array:
 
 
 def _ratios(quantities: _Quantities, covariance: _Array, scale: _Array) -> _Array:
-    """Larger log likelihood ratio of each scan, over the quantities that it has."""
+    """Log likelihood ratios of each scan over the quantities that it has, shape ``(scans, 2)``; NaN if it has none."""
     deviations = (quantities.values[:, None, :] - quantities.expected[None]) / scale
     known = ~np.isnan(quantities.values)
-    ratios = np.full(len(known), np.nan)
+    ratios = np.full((len(known), 2), np.nan)
     keys = np.packbits(known, axis=1)
     for key in np.unique(keys, axis=0):
         rows = (keys == key).all(axis=1)
@@ -213,5 +234,5 @@ def _ratios(quantities: _Quantities, covariance: _Array, scale: _Array) -> _Arra
             continue
         precision = np.asarray(np.linalg.inv(covariance[np.ix_(pattern, pattern)]), dtype=np.float64)
         distance = _distances(deviations[rows][:, :, pattern], precision)
-        ratios[rows] = (distance[:, 1] - distance[:, [0, 2]].min(axis=1)) / 2
+        ratios[rows] = (distance[:, [1]] - distance[:, [0, 2]]) / 2
     return ratios

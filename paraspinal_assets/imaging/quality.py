@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from paraspinal_assets.imaging.labels import AUTOCHTHON_LEFT, AUTOCHTHON_RIGHT
-from paraspinal_assets.imaging.quality_intensity import contrast, lung_apex_level, metal, not_ct_intensities
+from paraspinal_assets.imaging.quality_intensity import contrast, metal, not_ct_intensities
+from paraspinal_assets.imaging.quality_landmarks import first_rib_level, lung_apex_level
 from paraspinal_assets.imaging.quality_scan import Finding, SegmentedScan, segmented_scan
 from paraspinal_assets.imaging.spine_profile import Profile, neighbour_distances, spine_profile
 from paraspinal_assets.imaging.volume import Volume
@@ -50,7 +51,7 @@ class QualityVerdict:
     measures
         What the rules measured, null where it could not be: ``min_spacing_mm``, ``max_spacing_mm``,
         ``asymmetry``, ``wrong_side_fraction``, ``metal_mm3``, ``muscle_median_hu``, ``vertebra_p90_hu``,
-        ``bright_vessel_fraction``, ``lung_apex_level``, ``levels_found``.
+        ``bright_vessel_fraction``, ``lung_apex_level``, ``first_rib_level``, ``levels_found``.
     profile
         Muscle and spine from level to level (`imaging.spine_profile`), to compare scans by.
     """
@@ -128,10 +129,9 @@ def level_shift(scan: SegmentedScan) -> Finding:
     compares a scan with the participant's other exam and with the cohort.
     """
     apex = lung_apex_level(scan)
-    if apex is None:
-        return Finding(None, {"lung_apex_level": None})
-    shifted = not LUNG_APEX_LEVEL[0] <= apex <= LUNG_APEX_LEVEL[1]
-    return Finding("level_shift" if shifted else None, {"lung_apex_level": apex})
+    shifted = apex is not None and not LUNG_APEX_LEVEL[0] <= apex <= LUNG_APEX_LEVEL[1]
+    measures = {"lung_apex_level": apex, "first_rib_level": first_rib_level(scan)}
+    return Finding("level_shift" if shifted else None, measures)
 
 
 def sides_swapped(scan: SegmentedScan) -> Finding:

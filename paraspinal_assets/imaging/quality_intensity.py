@@ -1,13 +1,11 @@
-"""Quality rules that read Hounsfield units: a CT at all, metal, contrast, and where the lungs end."""
+"""Quality rules that read Hounsfield units: a CT at all, metal, contrast."""
 
 from __future__ import annotations
 
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from paraspinal_assets.imaging.labels import SPINE
 from paraspinal_assets.imaging.quality_scan import Finding, SegmentedScan
 
 MUSCLE_MEDIAN_HU: Final = (-100.0, 110.0)
@@ -28,12 +26,6 @@ VESSEL_FRACTION: Final = 0.12
 """Share of soft tissue in that region at `VESSEL_HU`; an enhanced aorta alone is 0.2, calcium below 0.03."""
 VESSEL_MIN_MM3: Final = 5000.0
 """Soft tissue needed in that region to judge; a tight crop has none."""
-LUNG_HU: Final = (-1000, -600)
-"""Aerated lung."""
-LUNG_REGION_MM: Final = (18.0, 60.0, -10.0, 45.0)
-"""Beside the spine: from and to lateral distance, from and to distance before the vertebral centre."""
-LUNG_AREA_MM2: Final = 150.0
-"""Air in a slice of that region that counts as lung; the trachea is nearer to the midline."""
 
 
 def not_ct_intensities(scan: SegmentedScan) -> Finding:
@@ -61,7 +53,7 @@ def metal(scan: SegmentedScan) -> Finding:
 def contrast(scan: SegmentedScan) -> Finding:
     """The soft tissue before the spine, where the aorta runs, is not enhanced."""
     half, near, far = VESSEL_REGION_MM
-    region = _beside_spine(scan, (-half, half), (near, far))[:, :, scan.slices_of_levels]
+    region = scan.beside_spine((-half, half), (near, far))[:, :, scan.slices_of_levels]
     ct = scan.ct[:, :, scan.slices_of_levels]
     labels = scan.labels[:, :, scan.slices_of_levels]
     soft = region & (labels == 0) & (ct > -30) & (ct < VESSEL_HU[1])
@@ -70,56 +62,3 @@ def contrast(scan: SegmentedScan) -> Finding:
         return Finding(None, {"bright_vessel_fraction": None})
     fraction = float((soft & (ct > VESSEL_HU[0])).sum()) / total
     return Finding("contrast" if fraction > VESSEL_FRACTION else None, {"bright_vessel_fraction": fraction})
-
-
-def lung_apex_level(scan: SegmentedScan) -> float | None:
-    """Height of the top of the lungs on the scale of the labelled thoracic levels (1 is the centre of T1).
-
-    None where fewer than two thoracic levels or no lung are in view, or where the lung goes on to the top of
-    the crop.
-    """
-    thoracic = {level: point for level, point in scan.centroids_mm.items() if level.startswith("T")}
-    if len(thoracic) < 2:
-        return None
-    inner, outer, back, front = LUNG_REGION_MM
-    region = _beside_spine(scan, (inner, outer), (back, front))
-    region |= _beside_spine(scan, (-outer, -inner), (back, front))
-    air = region & (scan.ct > LUNG_HU[0]) & (scan.ct < LUNG_HU[1])
-    area = air.sum(axis=(0, 1)) * scan.spacing[0] * scan.spacing[1]
-    slices = np.flatnonzero(area >= LUNG_AREA_MM2)
-    if slices.size == 0 or slices[-1] >= scan.ct.shape[2] - 1:
-        return None
-    return _level_at(float(scan.z_mm[slices[-1]]), thoracic)
-
-
-def _level_at(height: float, centroids: dict[str, NDArray[np.float64]]) -> float:
-    """World z on the scale of the levels' numbers, continued linearly beyond the first and last."""
-    numbers = np.array([SPINE.index(level) - SPINE.index("T1") + 1.0 for level in centroids])
-    heights = np.array([point[2] for point in centroids.values()])
-    order = np.argsort(heights)
-    numbers, heights = numbers[order], heights[order]
-    inside = float(np.interp(height, heights, numbers))
-    for end, next_to, sign in ((-1, -2, 1), (0, 1, -1)):
-        beyond = sign * (height - heights[end])
-        step = abs(heights[end] - heights[next_to])
-        if beyond > 0 and step > 0:
-            inside += beyond / step * (numbers[end] - numbers[next_to])
-    return float(inside)
-
-
-def _beside_spine(
-    scan: SegmentedScan, lateral: tuple[float, float], before: tuple[float, float]
-) -> NDArray[np.bool_]:
-    """Mask of the voxels at a lateral distance (mm, right positive) and a distance before the spine.
-
-    Shape ``(x, y, z)``; a band that follows the spine's curve from slice to slice.
-    """
-    x = np.arange(scan.ct.shape[0])[:, None] - scan.spine_index(0)[None, :]
-    y = np.arange(scan.ct.shape[1])[:, None] - scan.spine_index(1)[None, :]
-    wide = _within(x * scan.spacing[0], lateral)
-    deep = _within(y * scan.spacing[1], before)
-    return np.asarray(wide[:, None, :] & deep[None, :, :])
-
-
-def _within(values: NDArray[np.float64], limits: tuple[float, float]) -> NDArray[np.bool_]:
-    return np.asarray((values >= limits[0]) & (values <= limits[1]))

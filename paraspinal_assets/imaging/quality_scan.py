@@ -129,6 +129,17 @@ class SegmentedScan:
                 path += beyond * (end[axis] - before[axis]) / max(abs(end[2] - before[2]), 1.0)
         return path
 
+    def beside_spine(self, lateral: tuple[float, float], before: tuple[float, float]) -> NDArray[np.bool_]:
+        """Mask of the voxels at a lateral distance (mm, right positive) and a distance before the spine.
+
+        Shape ``(x, y, z)``; a band that follows the spine's curve from slice to slice.
+        """
+        x = np.arange(self.ct.shape[0])[:, None] - self.spine_index(0)[None, :]
+        y = np.arange(self.ct.shape[1])[:, None] - self.spine_index(1)[None, :]
+        wide = _within(x * self.spacing[0], lateral)
+        deep = _within(y * self.spacing[1], before)
+        return np.asarray(wide[:, None, :] & deep[None, :, :])
+
     def touches(self, label: int, axes: Sequence[int]) -> bool:
         """Whether a label reaches the edge of the whole image along any of the axes."""
         shape = self.shapes.get(label)
@@ -171,3 +182,7 @@ def segmented_scan(ct: Volume, labels: Volume, levels: Sequence[str]) -> Segment
         ),
         image_shape=labels.image_shape,
     )
+
+
+def _within(values: NDArray[np.float64], limits: tuple[float, float]) -> NDArray[np.bool_]:
+    return np.asarray((values >= limits[0]) & (values <= limits[1]))

@@ -120,6 +120,7 @@ QUALITY_MEASURES: Final = (
     "min_spacing_mm",
     "max_spacing_mm",
     "lung_apex_level",
+    "first_rib_level",
     "wrong_side_fraction",
     "asymmetry",
     "muscle_median_hu",

@@ -12,8 +12,11 @@ from paraspinal_assets.phantom.anatomy import make_phantom
 from paraspinal_assets.phantom.parameters import draw_parameters
 from paraspinal_assets_tests.imaging.blocks import LEVELS
 
+LANDMARKS = ["lung_apex_level", "first_rib_level"]
+
 
 def cohort(people=200, person_sd=0.25, exam_sd=0.08, seed=0):
+    """Two exams of `people`, with their lungs in view and no rib."""
     rng = np.random.default_rng(seed)
     apex = rng.normal(1.6, person_sd, people)
     exams = [
@@ -22,6 +25,7 @@ def cohort(people=200, person_sd=0.25, exam_sd=0.08, seed=0):
                 "participant": [f"p{i:03d}" for i in range(people)],
                 "exam": exam,
                 "lung_apex_level": apex + rng.normal(0, exam_sd, people),
+                "first_rib_level": np.nan,
             }
         )
         for exam in ("exam5", "exam6")
@@ -55,6 +59,7 @@ def test_both_exams_of_a_disagreement_are_flagged_and_the_cohort_hints_at_one():
 
 def test_two_scans_are_no_cohort():
     scans = pd.DataFrame({"participant": ["a", "a"], "exam": ["5", "6"], "lung_apex_level": [1.5, 2.5]})
+    scans["first_rib_level"] = [0.0, 1.0]
     flagged = flag_level_shifts(scans)
     assert flagged["shifted"].all()
     assert flagged["against_cohort"].isna().all()
@@ -68,7 +73,7 @@ def test_scans_without_lungs_are_left_alone():
     assert pd.isna(flagged.loc[23, "against_other_exam"])
 
 
-def people(n, seed, shifts, *, informative=True):
+def people(n, seed, shifts, *, informative=True, ribs=False):
     """One exam of `n` people under names that are off by `shifts`, and what is measured at T1-T10.
 
     Area falls and rises again, attenuation falls, vertebrae grow from head to foot; people differ in all of it.
@@ -100,15 +105,45 @@ def people(n, seed, shifts, *, informative=True):
     ]
     scans = pd.DataFrame({"participant": [f"p{i}" for i in range(n)], "exam": "exam5"})
     scans["lung_apex_level"] = rng.normal(1.6, 0.25, n) + shifts
+    scans["first_rib_level"] = rng.normal(0.0, 0.15, n) + shifts if ribs else np.nan
     return scans, profile_columns(profiles)
+
+
+def off_by_one(one_in):
+    shifts = np.zeros(1316, dtype=int)
+    shifts[::one_in], shifts[one_in // 2 :: one_in] = 1, -1
+    return shifts
+
+
+@pytest.mark.parametrize("one_in", [80, 20])
+def test_with_the_first_rib_in_view_every_shift_of_people_with_one_exam_is_flagged(one_in):
+    shifts = off_by_one(one_in)
+    for seed in range(4):
+        flagged = flag_level_shifts(*people(len(shifts), seed, shifts, ribs=True))["shifted"]
+        assert flagged[shifts != 0].all()
+        assert flagged[shifts == 0].mean() <= 0.01
+
+
+def test_lungs_outweigh_what_was_mistaken_for_the_first_rib():
+    scans, profiles = people(1316, 0, np.zeros(1316, dtype=int), ribs=True)
+    scans.loc[::20, "first_rib_level"] += 1
+    flagged = flag_level_shifts(scans, profiles)["shifted"]
+    assert flagged[::20].mean() <= 0.2
+    assert flagged.mean() <= 0.02
+
+
+def test_the_first_rib_counts_where_no_lung_is_in_view():
+    scans, _ = people(100, 0, np.zeros(100, dtype=int), ribs=True)
+    scans["lung_apex_level"] = np.nan
+    scans.loc[7, "first_rib_level"] += 1
+    assert list(scans.index[flag_level_shifts(scans)["shifted"]]) == [7]
 
 
 @pytest.mark.parametrize("one_in", [80, 20])
 def test_profiles_find_more_shifts_of_people_with_one_exam_than_lungs_alone(one_in):
     found, by_lungs, sound = [], [], []
     for seed in range(4):
-        shifts = np.zeros(1316, dtype=int)
-        shifts[::one_in], shifts[one_in // 2 :: one_in] = 1, -1
+        shifts = off_by_one(one_in)
         scans, profiles = people(len(shifts), seed, shifts)
         flagged = flag_level_shifts(scans, profiles)
         assert flagged["evidence"].notna().all()
@@ -143,14 +178,20 @@ def test_a_few_profiles_do_not_count():
     pd.testing.assert_frame_equal(flag_level_shifts(scans, profiles), flag_level_shifts(scans))
 
 
-def test_the_evidence_of_the_lungs_is_the_closed_form():
-    """Normal with one standard deviation s: log ratio of means 1 apart is (|d| - 1/2) / s^2."""
+@pytest.mark.parametrize("bounded", [False, True])
+def test_the_evidence_of_lungs_and_rib_is_the_closed_form(bounded):
+    """Normal with one standard deviation s: log ratio of means 1 apart is (d - 1/2) / s^2."""
     scans = cohort(400)
     scans = scans[scans["exam"] == "exam5"]
-    apex = scans["lung_apex_level"]
-    s = 1.4826 * (apex - apex.median()).abs().median()
-    expected = ((apex - apex.median()).abs() - 0.5) / s**2
-    assert flag_level_shifts(scans)["evidence"].to_numpy() == pytest.approx(expected.to_numpy())
+    scans["first_rib_level"] = np.random.default_rng(5).normal(0.1, 0.15 if bounded else 0.4, len(scans))
+    sums = {-1: 0.0, 1: 0.0}
+    for landmark, limit in (("lung_apex_level", np.inf), ("first_rib_level", np.log(1000))):
+        d = scans[landmark] - scans[landmark].median()
+        s = max(0.15, 1.4826 * d.abs().median())
+        for direction in sums:
+            sums[direction] += ((direction * d - 0.5) / s**2).clip(-limit, limit)
+    expected = np.maximum(sums[-1], sums[1]).to_numpy()
+    assert flag_level_shifts(scans)["evidence"].to_numpy() == pytest.approx(expected)
 
 
 def named(labels, shift):
@@ -173,25 +214,31 @@ def measured():
             moved = replace(anatomy, centre=(rng.uniform(-6, 6), rng.uniform(0, 6)))
             phantom = make_phantom(moved, rng)
             for shift in (-1, 0, 1):
-                verdict = assess(phantom.ct, named(phantom.labels, shift), LEVELS)
-                rows.append((str(person), exam, shift, verdict.measures["lung_apex_level"]))
-    return pd.DataFrame(rows, columns=["participant", "exam", "shift", "lung_apex_level"])
+                measures = assess(phantom.ct, named(phantom.labels, shift), LEVELS).measures
+                landmarks = {name: measures[name] for name in LANDMARKS}
+                rows.append({"participant": str(person), "exam": exam, "shift": shift, **landmarks})
+    return pd.DataFrame(rows)
 
 
-def test_the_lungs_of_a_phantom_move_by_one_level(measured):
-    apex = measured.pivot(index=["participant", "exam"], columns="shift", values="lung_apex_level")
-    assert (apex[-1] - apex[0]).to_numpy() == pytest.approx(1, abs=0.05)
-    assert (apex[1] - apex[0]).to_numpy() == pytest.approx(-1, abs=0.1)
+@pytest.mark.parametrize(("landmark", "tolerance"), [("lung_apex_level", 0.1), ("first_rib_level", 0.3)])
+def test_the_landmarks_of_a_phantom_move_by_one_level(measured, landmark, tolerance):
+    """The rib lies above T1, where the scale goes on with the last distance of two vertebrae, in slices of 3 mm."""
+    level = measured.pivot(index=["participant", "exam"], columns="shift", values=landmark)
+    assert (level[-1] - level[0]).to_numpy() == pytest.approx(1, abs=tolerance)
+    assert (level[1] - level[0]).to_numpy() == pytest.approx(-1, abs=tolerance)
 
 
-def test_every_phantom_that_is_off_by_one_level_is_flagged_and_no_sound_one(measured):
+@pytest.mark.parametrize("exams", [1, 2])
+def test_every_phantom_that_is_off_by_one_level_is_flagged_and_no_sound_one(measured, exams):
+    if exams == 1:
+        measured = measured.assign(participant=measured["participant"] + measured["exam"])
     sound = measured[measured["shift"] == 0].reset_index(drop=True)
     assert not flag_level_shifts(sound)["shifted"].any()
     for row, scan in sound.iterrows():
         for shift in (-1, 1):
             same = (measured[["participant", "exam"]] == scan[["participant", "exam"]]).all(axis=1)
-            wrong = measured.loc[same & (measured["shift"] == shift), "lung_apex_level"].item()
-            tried = sound.assign(lung_apex_level=sound["lung_apex_level"].where(sound.index != row, wrong))
+            tried = sound.copy()
+            tried.loc[row, LANDMARKS] = measured.loc[same & (measured["shift"] == shift), LANDMARKS].iloc[0]
             flagged = flag_level_shifts(tried)
             assert flagged.loc[row, "shifted"], (scan, shift)
             assert set(flagged.loc[flagged["shifted"], "participant"]) == {scan["participant"]}

@@ -97,7 +97,7 @@ def test_no_scans_make_an_empty_table():
 
 def verdicts(*rows):
     names = ["exam", "participant", "accepted", "reasons", "reader_decision", "lung_apex_level"]
-    return pd.DataFrame(rows, columns=names)
+    return pd.DataFrame(rows, columns=names).assign(first_rib_level=None)
 
 
 def test_a_level_that_is_off_against_the_other_exam_rejects_both_unless_a_reader_decided():

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from paraspinal_assets.statistics.spec import AnalysisSpec
 
 
-SCANS_VERSION: Final = "2"
+SCANS_VERSION: Final = "3"
 
 
 @table_asset(

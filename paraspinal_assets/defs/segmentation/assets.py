@@ -177,9 +177,11 @@ def _picture(
     notes += [f"{reason}: {REASONS[reason]}" for reason in content["reasons"]]
     if content["reader"]:
         notes.append(f"reader: {content['reader']['decision']}")
-    apex = content["measures"].get("lung_apex_level")
-    if apex is not None:  # what a shift of all names is found by, when the study's scans are compared
-        notes.append(f"lungs end at level {apex:.1f} (1 is T1)")
+    # What a shift of all names is found by, when the study's scans are compared.
+    for landmark, words in (("lung_apex_level", "lungs end"), ("first_rib_level", "highest rib begins")):
+        level = content["measures"].get(landmark)
+        if level is not None:
+            notes.append(f"{words} at level {level:.1f} (1 is T1)")
     if model.get("note"):
         notes.append(str(model["note"]))
     muscle = measure_muscle(ct, labels, study.levels, slab=study.measurement.slab)
@@ -222,7 +224,7 @@ assets = [
         description="Automatic verdict with reasons and a picture to check it by; readers' decisions override it.",
         group="segmentation",
         inputs=["ct_nifti", "segmentation"],
-        code_version="3",
+        code_version="4",
         batch=30,
         kinds={"python", "png"},
         settings=lambda study: {"levels": study.levels, "slab": study.measurement.slab},
