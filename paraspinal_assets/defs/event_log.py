@@ -21,10 +21,12 @@ from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from sqlalchemy.engine import Connection, Engine
 
+from paraspinal_assets.defs.open_tries import OpenTries
+
 INDEX_COLUMN: Final = "last_materialization_timestamp"
 
 
-class StudyEventLog(ConsolidatedSqliteEventLogStorage):
+class StudyEventLog(OpenTries, ConsolidatedSqliteEventLogStorage):
     """The event log of a study without PostgreSQL."""
 
     @cached_property

@@ -11,8 +11,10 @@ from dagster_postgres.event_log import PostgresEventLogStorage
 from dagster_postgres.run_storage import PostgresRunStorage
 from dagster_postgres.schedule_storage import PostgresScheduleStorage
 
+from paraspinal_assets.defs.open_tries import OpenTries
 
-class StudyPostgresEventLog(PostgresEventLogStorage):
+
+class StudyPostgresEventLog(OpenTries, PostgresEventLogStorage):
     """The event log of a study with PostgreSQL."""
 
     def dispose(self) -> None:

@@ -5,7 +5,8 @@ import sys
 
 import dagster as dg
 import pytest
-from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent, StepMaterializationData
+from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage, SqliteEventLogStorage
 from dagster._core.storage.event_log.base import AssetRecordsFilter
 
 from paraspinal_assets.defs.event_log import StudyEventLog
@@ -79,6 +80,51 @@ def test_a_run_leaves_the_same_history_as_in_dagsters_own_log(tmp_path, monkeypa
         assert history(ours) == expected
     with configured(tmp_path / "ours", StudyEventLog) as again:
         assert again.get_materialized_partitions(dg.AssetKey("attenuation")) == {"exam5-1", "exam5-2"}
+
+
+def planned_and_built(instance, events):
+    """Which partitions Dagster takes for not built after planned (-) and built (+) partitions of runs."""
+    for run_id, event in events:
+        kind, key = event[0], event[1:]
+        if run_id not in {run.run_id for run in instance.get_runs()}:
+            instance.add_run(dg.DagsterRun("job", run_id=run_id))
+        if kind == "-":
+            instance.report_dagster_event(
+                DagsterEvent.build_asset_materialization_planned_event(
+                    "job", "step", AssetMaterializationPlannedData(dg.AssetKey("attenuation"), partition=key)
+                ),
+                run_id=run_id,
+            )
+        else:
+            built = dg.AssetMaterialization("attenuation", partition=key)
+            instance.report_dagster_event(
+                DagsterEvent(
+                    "ASSET_MATERIALIZATION", "job", event_specific_data=StepMaterializationData(built)
+                ),
+                run_id=run_id,
+            )
+    log = instance.event_log_storage
+    ask = log.get_latest_asset_partition_materialization_attempts_without_materializations
+    return [ask(dg.AssetKey("attenuation"), after) for after in (None, 3)]
+
+
+@pytest.mark.parametrize("wiped", [False, True])
+def test_planned_and_not_built_are_as_in_dagsters_own_log(tmp_path, wiped):
+    """Built, not built, built before it was planned again, built and planned by different runs."""
+    events = [("1", each) for each in ("-a", "-b", "-c", "+a", "+c")]
+    events += [("2", each) for each in ("-c", "-d", "+d", "-e")] + [("3", "+e"), ("3", "-d")]
+    with (
+        configured(tmp_path / "theirs", ConsolidatedSqliteEventLogStorage) as theirs,
+        configured(tmp_path / "ours", StudyEventLog) as ours,
+    ):
+        for instance in (theirs, ours):
+            planned_and_built(instance, events)
+            if wiped:
+                instance.wipe_assets([dg.AssetKey("attenuation")])
+        more = [("4", "-f"), ("4", "-g"), ("4", "+g")]
+        expected, found = planned_and_built(theirs, more), planned_and_built(ours, more)
+    assert set(found[0]) == ({"f"} if wiped else {"b", "c", "d", "f"})
+    assert found == expected
 
 
 WRITER = """
