@@ -21,12 +21,12 @@ from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from sqlalchemy.engine import Connection, Engine
 
-from paraspinal_assets.defs.open_tries import OpenTries
+from paraspinal_assets.defs.many_partitions import ManyPartitions
 
 INDEX_COLUMN: Final = "last_materialization_timestamp"
 
 
-class StudyEventLog(OpenTries, ConsolidatedSqliteEventLogStorage):
+class StudyEventLog(ManyPartitions, ConsolidatedSqliteEventLogStorage):
     """The event log of a study without PostgreSQL."""
 
     @cached_property

@@ -11,10 +11,10 @@ from dagster_postgres.event_log import PostgresEventLogStorage
 from dagster_postgres.run_storage import PostgresRunStorage
 from dagster_postgres.schedule_storage import PostgresScheduleStorage
 
-from paraspinal_assets.defs.open_tries import OpenTries
+from paraspinal_assets.defs.many_partitions import ManyPartitions
 
 
-class StudyPostgresEventLog(OpenTries, PostgresEventLogStorage):
+class StudyPostgresEventLog(ManyPartitions, PostgresEventLogStorage):
     """The event log of a study with PostgreSQL."""
 
     def dispose(self) -> None:

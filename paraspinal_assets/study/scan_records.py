@@ -6,7 +6,7 @@ import json
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from paraspinal_assets.imaging.dicom_sidecar import SIDECAR_KEYS
 from paraspinal_assets.imaging.nifti_header import foreign_content
@@ -26,8 +26,7 @@ COMPRESSED_BYTES: Final = 4096
 """So much of the compressed file is enough for the header."""
 
 
-@dataclass(frozen=True)
-class StepStanding:
+class StepStanding(NamedTuple):
     """How one step of one scan stands: done, failed with a message, or not there yet.
 
     ``version`` changes whenever the step's files may have changed.

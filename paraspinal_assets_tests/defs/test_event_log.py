@@ -127,6 +127,22 @@ def test_planned_and_not_built_are_as_in_dagsters_own_log(tmp_path, wiped):
     assert found == expected
 
 
+@pytest.mark.parametrize("asked", [["exam5-7", "exam5-x"], [f"exam5-{n}" for n in range(600, 0, -1)]])
+def test_partitions_that_exist_are_as_in_dagsters_own_log(tmp_path, asked):
+    added = [f"exam5-{n}" for n in (7, 599, 601, 3)]
+    answers = []
+    for name, storage in (("theirs", ConsolidatedSqliteEventLogStorage), ("ours", StudyEventLog)):
+        with configured(tmp_path / name, storage) as instance:
+            instance.add_dynamic_partitions("scan", added)
+            instance.add_dynamic_partitions("other", asked)
+            log = instance.event_log_storage
+            answers.append(
+                (log.get_dynamic_partitions("scan"), log.get_existing_dynamic_partitions("scan", asked))
+            )
+    assert answers[1] == answers[0]
+    assert answers[1][1] == set(added) & set(asked)
+
+
 WRITER = """
 import sys, dagster as dg
 with dg.DagsterInstance.from_config(sys.argv[1]) as instance:

@@ -115,6 +115,7 @@ class Staleness:
         self._digests: dict[Hashable, str] = {}
         self._named: dict[str, Scan] = {}
         self._seen: dict[str, Mapping[str | None, Record]] = {}
+        self._of_all_scans: dict[str, str] = {}
 
     def assess(self) -> Assessment:
         """Standing of every asset."""
@@ -127,6 +128,7 @@ class Staleness:
         """Add the standing of some assets, whose inputs have been assessed, or bring it up to date."""
         for rule in rules:
             self._seen.pop(rule.name, None)
+            self._of_all_scans.pop(rule.name, None)
             keys: Sequence[str | None] = self._scans if rule.partitioned else (None,)
             result.standings[rule.name] = {key: self._standing(rule, key, result) for key in keys}
 
@@ -200,7 +202,9 @@ class Staleness:
         if rule.partitioned or not RULES[name].partitioned:
             record = records.get(key if RULES[name].partitioned else None)
             return (record.data_version if record else None) or ABSENT
-        return self._digest_of_scans(records)
+        if name not in self._of_all_scans:
+            self._of_all_scans[name] = self._digest_of_scans(records)
+        return self._of_all_scans[name]
 
     def _digest_of_scans(self, records: Mapping[str | None, Record]) -> str:
         """One version for all partitions of an input: their data versions, and which ones failed and how."""
