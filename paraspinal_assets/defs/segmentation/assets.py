@@ -178,10 +178,11 @@ def _picture(
     if content["reader"]:
         notes.append(f"reader: {content['reader']['decision']}")
     # What a shift of all names is found by, when the study's scans are compared.
-    for landmark, words in (("lung_apex_level", "lungs end"), ("first_rib_level", "highest rib begins")):
-        level = content["measures"].get(landmark)
-        if level is not None:
-            notes.append(f"{words} at level {level:.1f} (1 is T1)")
+    landmarks = {"lungs end": "lung_apex_level", "first rib": "first_rib_level"}
+    seen = {words: content["measures"].get(name) for words, name in landmarks.items()}
+    known = [f"{words} at {level:.1f}" for words, level in seen.items() if level is not None]
+    if known:
+        notes.append(f"{', '.join(known)} (1 is T1)")
     if model.get("note"):
         notes.append(str(model["note"]))
     muscle = measure_muscle(ct, labels, study.levels, slab=study.measurement.slab)
