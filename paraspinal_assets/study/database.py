@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 READ_TIMEOUT_S: Final = 60.0
 """How long a reader waits for a writer to finish its transaction."""
 
+FILES_AT_ONCE: Final = 100
+"""Scan files in one statement: DuckDB holds about 1 MB for each, of a table of 100 columns, until it ends."""
+
 _COMMENT: Final = re.compile(r"(.*?)(?: \[([^\[\]]*)\])?", re.DOTALL)
 """A column's comment: its meaning, and its unit in brackets if it has one."""
 
@@ -285,7 +288,9 @@ def _insert(
     # By name: a column that is all missing in the first file has no type of its own there.
     rows = f"SELECT {columns} FROM read_parquet(?, union_by_name=true)"
     try:
-        connection.execute(f"INSERT INTO {quoted(name)} BY NAME {rows}", [files])
+        for start in range(0, len(files), FILES_AT_ONCE):
+            some = files[start : start + FILES_AT_ONCE]
+            connection.execute(f"INSERT INTO {quoted(name)} BY NAME {rows}", [some])
     except duckdb.Error as error:
         raise StudyError(
             "E-STUDY-36",

@@ -77,7 +77,11 @@ def test_merge_starts_anew_when_columns_change(database, tmp_path):
     assert database.read("levels")["area"].tolist() == [5.0, 5.0]
 
 
-def test_a_column_that_is_all_missing_in_one_scan_takes_nothing_from_another(database, tmp_path):
+@pytest.mark.parametrize("at_once", [1, 100])
+def test_a_column_that_is_all_missing_in_one_scan_takes_nothing_from_another(
+    database, tmp_path, monkeypatch, at_once
+):
+    monkeypatch.setattr("paraspinal_assets.study.database.FILES_AT_ONCE", at_once)
     files = {
         "exam5-1": ("a", scan_file(tmp_path, "1", 1.0)),
         "exam5-2": ("b", scan_file(tmp_path, "2", 2.0, reason="no_body")),
@@ -86,14 +90,42 @@ def test_a_column_that_is_all_missing_in_one_scan_takes_nothing_from_another(dat
     assert database.read("levels")["reason"].dropna().tolist() == ["no_body", "no_body"]
 
 
-def test_a_broken_scan_file_changes_nothing_and_is_named(database, tmp_path):
+@pytest.mark.parametrize("at_once", [1, 100])
+def test_a_broken_scan_file_changes_nothing_and_is_named(database, tmp_path, monkeypatch, at_once):
+    monkeypatch.setattr("paraspinal_assets.study.database.FILES_AT_ONCE", at_once)
     good = {"exam5-1": ("a", scan_file(tmp_path, "1", 1.0))}
     database.merge_scans("levels", SCHEMA, good)
     broken = tmp_path / "broken.parquet"
     broken.write_bytes(b"PAR1 and no more")
+    files = {"exam5-2": ("b", scan_file(tmp_path, "2", 2.0)), "exam5-3": ("b", str(broken))}
     with pytest.raises(StudyError, match=r"E-STUDY-36.*broken\.parquet"):
-        database.merge_scans("levels", SCHEMA, {"exam5-2": ("b", str(broken))})
+        database.merge_scans("levels", SCHEMA, files)
     assert values(database) == {"1": 1.0}
+
+
+MERGE = """
+import resource, sys
+from pathlib import Path
+from paraspinal_assets.study.database import Database
+from paraspinal_assets.study.schema import schemas
+def peak_mb():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+database, path = Database(Path(sys.argv[1]) / "study.duckdb"), sys.argv[2]
+for scans in (100, 800):
+    database.merge_scans("radiomics", schemas()["radiomics"], {f"exam5-{n}": (str(scans), path) for n in range(scans)})
+    print(peak_mb())
+"""
+
+
+def test_reading_eight_times_the_scans_takes_no_more_memory(tmp_path):
+    """Files of 100 columns, each of which a statement would hold in 1 MB."""
+    schema = schemas()["radiomics"]
+    frame = pd.DataFrame({column.name: [None] * 10 for column in schema.columns})
+    path = tmp_path / "radiomics.parquet"
+    schema.conform(frame).to_parquet(path)
+    words = [sys.executable, "-c", MERGE, str(tmp_path), str(path)]
+    few, many = map(float, subprocess.run(words, check=True, capture_output=True, text=True).stdout.split())
+    assert many - few < 150
 
 
 def test_ids_that_look_like_sql_are_values(database, tmp_path):
