@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from paraspinal_assets.imaging.labels import UNION
 from paraspinal_assets.study.schema import schemas
@@ -82,8 +84,8 @@ def build_cohort(
         ("Participants with clinical data or a scan", pd.Series(pd.NA, index=table.index, dtype="string"))
     ]
     steps.append(("Baseline scan measured", _scan_exclusion(table.index, baseline_scans, "no_baseline_scan")))
-    known = pd.Series(table.index.isin(covariates.index), index=table.index)
-    steps.append(("Clinical data at baseline", _where(~known, "no_clinical_data")))
+    unknown = pd.Series(_absent(table.index, covariates.index), index=table.index)
+    steps.append(("Clinical data at baseline", _where(unknown, "no_clinical_data")))
     if follow_up is not None and study.clinical.vbmd == "measured":
         follow_up_scans = scans[scans["exam"] == follow_up].set_index("participant")
         steps.append(
@@ -92,14 +94,15 @@ def build_cohort(
     steps.append(("vBMD known at follow-up", _where(table["vbmd"].isna(), "no_vbmd")))
     exclusion = pd.Series(pd.NA, index=table.index, dtype="string")
     disposition: list[dict[str, Any]] = []
+    whose = table.index.get_indexer(pd.Index(scans["participant"]))
     for number, (label, broken) in enumerate(steps):
         lost = broken[exclusion.isna() & broken.notna()]
         for reason, count in lost.value_counts().sort_index().items():
             disposition.append(_row(number, label, int(count), reason=str(reason)))
         exclusion = exclusion.fillna(broken)
-        remaining = exclusion.index[exclusion.isna()]
-        count = int(scans["participant"].isin(remaining).sum())
-        disposition.append(_row(number, label, len(remaining), scans=count))
+        remaining = exclusion.isna().to_numpy()
+        count = int(remaining[whose].sum())
+        disposition.append(_row(number, label, int(remaining.sum()), scans=count))
     table.insert(0, "exclusion", exclusion)
     table.insert(0, "analysed", exclusion.isna())
     return Cohort(table.reset_index(), pd.DataFrame(disposition))
@@ -136,7 +139,12 @@ def _scan_exclusion(people: pd.Index[Any], scans: pd.DataFrame, absent: str) -> 
     """Code of what is wrong with each participant's scan: absent, or not measured for the scan's reason."""
     reasons = scans["reason"].mask(scans["status"] == "measured", pd.NA).astype("string")
     found = reasons.reindex(people)
-    return found.mask(~people.isin(scans.index), absent)
+    return found.mask(_absent(people, scans.index), absent)
+
+
+def _absent(people: pd.Index[Any], among: pd.Index[Any]) -> NDArray[np.bool_]:
+    """Who is not in an index (`isin` takes the strings of pandas one by one)."""
+    return np.asarray(among.get_indexer(people) < 0)
 
 
 def _years(exams: pd.DataFrame, follow_up: str | None) -> pd.Series[Any] | None:

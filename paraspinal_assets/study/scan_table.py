@@ -41,7 +41,12 @@ def scan_table(
     verdicts
         The table `quality`, with a row for every scan whose quality was judged.
     """
-    found = {(row["exam"], row["participant"]): row for row in verdicts.to_dict("records")}
+    # Column by column: row by row, pandas takes each cell of its strings for itself.
+    columns = [verdicts[name].to_numpy(dtype=object) for name in ("exam", "participant", *_VERDICT)]
+    found = {
+        (exam, person): dict(zip(_VERDICT, verdict, strict=True))
+        for exam, person, *verdict in zip(*columns, strict=True)
+    }
     rows = [
         _row(scan, records[scan], steps, found.get((scan.exam, scan.participant)))
         for scan, steps in standings.items()
@@ -49,6 +54,7 @@ def scan_table(
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
+_VERDICT: Final = ("accepted", "reasons", "reader_decision")
 _COLUMNS: Final = [
     "exam",
     "participant",
