@@ -31,16 +31,23 @@ class ManyPartitions(SqlEventLogStorage):
         read of those alone that are not built.
         """
         planned, built = (
-            self.get_latest_storage_id_by_partition(asset_key, kind, after_cursor=after_storage_id)
+            self._latest_event_ids_by_partition_subquery(
+                asset_key, [kind], after_cursor=after_storage_id
+            ).alias(kind.name)
             for kind in (
                 DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
                 DagsterEventType.ASSET_MATERIALIZATION,
             )
         )
-        partitions = {event: key for key, event in planned.items() if event >= built.get(key, 0)}
+        query = (
+            db.select(planned.c.id, planned.c.partition)
+            .join_from(planned, built, planned.c.partition == built.c.partition, isouter=True)
+            .where(db.or_(built.c.id.is_(None), planned.c.id >= built.c.id))
+        )
         columns = SqlEventLogStorageTable.c
         found: dict[str, tuple[str, int]] = {}
         with self.index_connection() as connection:
+            partitions = {row.id: row.partition for row in connection.execute(query)}
             for start in range(0, len(partitions), CHUNK):
                 chosen = columns.id.in_(list(partitions)[start : start + CHUNK])
                 for event, run in connection.execute(db.select(columns.id, columns.run_id).where(chosen)):

@@ -9,6 +9,8 @@ from pathlib import Path
 import dagster as dg
 import psycopg2
 import pytest
+from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
+from dagster_postgres.event_log import PostgresEventLogStorage
 
 from paraspinal_assets.defs.dagster_storage import POSTGRES_VARIABLE
 from paraspinal_assets.defs.event_index import EventIndex
@@ -47,6 +49,26 @@ def test_eight_workers_build_everything_once(built: BuiltStudy) -> None:
             assert sorted(event.partition_key or "" for event in found) == sorted(
                 key or "" for key in expected
             ), name
+
+
+def test_questions_of_an_assets_page_are_answered_as_by_dagsters_own_storage(built: BuiltStudy) -> None:
+    key, scan = dg.AssetKey("scan_muscle"), "exam5-1001"
+    with study_instance(built.workspace) as instance:
+        instance.add_run(dg.DagsterRun("job", run_id="late"))
+        planned = AssetMaterializationPlannedData(key, partition=scan)
+        event = DagsterEvent.build_asset_materialization_planned_event("job", "step", planned)
+        instance.report_dagster_event(event, run_id="late")
+        log, theirs = instance.event_log_storage, PostgresEventLogStorage
+        asked = [scan, *(f"exam5-{number}" for number in range(1000))]
+        open_tries = log.get_latest_asset_partition_materialization_attempts_without_materializations(key)
+        assert open_tries == (
+            theirs.get_latest_asset_partition_materialization_attempts_without_materializations(log, key)
+        )
+        assert [(each, run) for each, (run, _) in open_tries.items()] == [(scan, "late")]
+        assert log.get_dynamic_partitions("scan") == theirs.get_dynamic_partitions(log, "scan")
+        existing = log.get_existing_dynamic_partitions("scan", asked)
+        assert scan in existing
+        assert existing == theirs.get_existing_dynamic_partitions(log, "scan", asked)
 
 
 def test_the_records_are_those_of_dagsters_own_interface(postgres: Postgres, tmp_path: Path) -> None:
