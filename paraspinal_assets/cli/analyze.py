@@ -11,12 +11,13 @@ import pandas as pd
 
 from paraspinal_assets import __version__
 from paraspinal_assets.cli.csv_files import read_csv, write_tables
-from paraspinal_assets.cli.study_argument import study_path
+from paraspinal_assets.cli.study_argument import STUDY_TYPE
 from paraspinal_assets.errors import StudyError
 from paraspinal_assets.report.figure_files import figure_files
 from paraspinal_assets.report.study_report import analysis_report
 from paraspinal_assets.statistics.analysis import analyze
 from paraspinal_assets.statistics.spec import AnalysisSpec
+from paraspinal_assets.study.place import StudyPlace
 from paraspinal_assets.study.store import StudyStore
 
 PRESETS: Final = ("paraspinal-mesa",)
@@ -29,7 +30,9 @@ PATH = click.Path(path_type=Path)
 @click.option(
     "--preset", type=click.Choice(PRESETS), default=None, help="Column names and models; default: the first."
 )
-@click.option("--study", type=PATH, default=None, help="Study file whose models and options to use instead.")
+@click.option(
+    "--study", type=STUDY_TYPE, default=None, help="Study file whose models and options to use instead."
+)
 @click.option("--folds", type=PATH, default=None, help="CSV with a column `fold`, one row per row of TABLE.")
 @click.option(
     "--impute",
@@ -42,7 +45,7 @@ def analyze_command(
     table: Path,
     out: Path,
     preset: str | None,
-    study: Path | None,
+    study: StudyPlace | None,
     folds: Path | None,
     impute: str | None,
 ) -> None:
@@ -73,13 +76,12 @@ def analyze_command(
         click.echo(f"- {problem.analysis} {problem.model}: [{problem.code}] {problem.message}", err=True)
 
 
-def _of_study(study: Path) -> tuple[AnalysisSpec, dict[str, Any]]:
+def _of_study(study: StudyPlace) -> tuple[AnalysisSpec, dict[str, Any]]:
     """Models and options of a study file, and what the report says of the study."""
     # Only here: reading a study's settings takes the Dagster layer along, seconds that a table needs not.
     from paraspinal_assets.defs.analysis.spec import analysis_spec
-    from paraspinal_assets.study.study_file import load_study
 
-    settings = load_study(study_path(study))
+    settings = study.load()
     return analysis_spec(settings), {"study": settings.name, "synthetic": settings.synthetic}
 
 

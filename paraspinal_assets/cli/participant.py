@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 
 from paraspinal_assets.cli.provenance import STUDY_LAST
-from paraspinal_assets.cli.study_argument import study_path
 from paraspinal_assets.defs.automation.run_lock import exclusive
 from paraspinal_assets.defs.forget import Found, find
 from paraspinal_assets.defs.forget import forget as forget_participant
 from paraspinal_assets.defs.instance import study_instance
 from paraspinal_assets.defs.workspace import Workspace
+from paraspinal_assets.study.place import StudyPlace
 
 
 @click.command()
 @click.argument("participant")
 @STUDY_LAST
 @click.option("--dry-run", is_flag=True, help="Only list where the participant occurs.")
-def forget(participant: str, study: Path, dry_run: bool) -> None:
+def forget(participant: str, study: StudyPlace, dry_run: bool) -> None:
     """Remove everything that was made of PARTICIPANT's data, who withdrew consent, from STUDY.
 
     Artifacts, pictures, table rows, partitions, runs and events of the participant are deleted; report, exports
@@ -31,7 +30,7 @@ def forget(participant: str, study: Path, dry_run: bool) -> None:
     changed. Where the participant is still in them is listed; until you have removed that, the study leaves
     the participant out by a salted digest of the id in withdrawn.json.
     """
-    workspace = Workspace.open(study_path(study))
+    workspace = Workspace.open(study)
     with study_instance(workspace) as instance, exclusive(workspace.store):
         if dry_run:
             _show(find(workspace, instance, participant), "Would be removed from")

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 
 import click
 
-from paraspinal_assets.cli.study_argument import study_path
+from paraspinal_assets.cli.study_argument import STUDY_TYPE
 from paraspinal_assets.defs.instance import study_instance
 from paraspinal_assets.defs.provenance_diff import Change
 from paraspinal_assets.defs.provenance_diff import diff as changes_between
 from paraspinal_assets.defs.provenance_row import Step
 from paraspinal_assets.defs.provenance_row import explain as explain_row
-from paraspinal_assets.defs.workspace import Workspace, study_file
+from paraspinal_assets.defs.workspace import Workspace, study_place
+from paraspinal_assets.study.place import StudyPlace
 
-STUDY_LAST = click.argument("study", type=click.Path(path_type=Path), default=study_file)
+STUDY_LAST = click.argument("study", type=STUDY_TYPE, default=study_place)
 """The study as the last argument; PARASPINAL_STUDY or the demo when absent."""
 SHORT = 12
 """Characters of a digest or run id that are printed; all of them are in the JSON."""
@@ -27,12 +27,12 @@ SHORT = 12
 @click.argument("row")
 @STUDY_LAST
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON, with digests in full.")
-def explain(table: str, row: str, study: Path, as_json: bool) -> None:
+def explain(table: str, row: str, study: StudyPlace, as_json: bool) -> None:
     """List what a ROW of TABLE was built from: scan fingerprint, code, weights, study file, runs, times.
 
     ROW is a scan key (exam5-1001), a participant, or the values of the table's key joined by `/`.
     """
-    workspace = Workspace.open(study_path(study))
+    workspace = Workspace.open(study)
     with study_instance(workspace) as instance:
         found = explain_row(workspace, instance, table, row)
     if as_json:
@@ -62,13 +62,13 @@ def _line(step: Step) -> str:
 @click.argument("run_b")
 @STUDY_LAST
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON.")
-def diff(run_a: str, run_b: str, study: Path, as_json: bool) -> None:
+def diff(run_a: str, run_b: str, study: StudyPlace, as_json: bool) -> None:
     """Show which rows are different after RUN_B from what they were after RUN_A, and why.
 
     Runs are Dagster's run ids or their beginnings; `now` is the present. A scan's rows in the measurement
     tables changed when its artifact did; a table of the whole study is compared as one.
     """
-    workspace = Workspace.open(study_path(study))
+    workspace = Workspace.open(study)
     with study_instance(workspace) as instance:
         changes = changes_between(instance, run_a, run_b)
     if as_json:

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from paraspinal_assets.cli.study_argument import STUDY, study_path
+from paraspinal_assets.cli.study_argument import STUDY
 from paraspinal_assets.defs.assets import ASSETS
 from paraspinal_assets.defs.automation.runner import Progress, Report, Selection, run_study, select_assets
 from paraspinal_assets.defs.automation.staleness import Assessment, Staleness, State
@@ -28,7 +28,7 @@ from paraspinal_assets.defs.scan_asset import SCANS
 from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets.errors import StudyError
 from paraspinal_assets.imaging.reasons import REASONS
-from paraspinal_assets.study.store import StudyStore
+from paraspinal_assets.study.place import StudyPlace
 
 if TYPE_CHECKING:
     from paraspinal_assets.study.export import Format
@@ -46,25 +46,26 @@ def groups() -> dict[str, set[str]]:
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-def init(folder: Path) -> None:
-    """Make FOLDER with a commented study.yaml to start from."""
-    target = folder / "study.yaml"
-    if target.exists():
-        raise StudyError("E-STUDY-03", f"{target} is there already", "edit it, or choose another folder")
-    template = (files("paraspinal_assets.study") / "templates" / "study.yaml").read_bytes()
-    StudyStore(folder).write_bytes(target.resolve(), template)
-    click.echo(f"Wrote {target}. Edit it, then: paraspinal check {target}")
+@click.argument("folder")
+def init(folder: str) -> None:
+    """Make FOLDER, which may be an address s3://bucket/prefix, with a commented study.yaml to start from."""
+    place = StudyPlace.of(folder)
+    if place.address is None:
+        place = StudyPlace(Path(folder) / "study.yaml")
+    if place.exists():
+        raise StudyError("E-STUDY-03", f"{place} is there already", "edit it, or choose another folder")
+    place.write((files("paraspinal_assets.study") / "templates" / "study.yaml").read_bytes())
+    click.echo(f"Wrote {place}. Edit it, then: paraspinal check {place}")
 
 
 @click.command()
 @STUDY
-def check(study: Path) -> None:
+def check(study: StudyPlace) -> None:
     """Check the study file, clinical tables and scan folders, without computing; all problems at once."""
     from paraspinal_assets.study.problems import check_study
 
-    workspace = Workspace.open(study_path(study))
-    found = check_study(workspace.study, workspace.root)
+    workspace = Workspace.open(study)
+    found = check_study(workspace.study, workspace.store.inputs)
     for exam, count in found.scans.items():
         click.echo(f"{exam}: {count} scans")
     problems = [*found.problems, *compute_problems(workspace.study)]
@@ -85,7 +86,7 @@ def check(study: Path) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="End with one line of JSON; no progress bar.")
 def run(
-    study: Path,
+    study: StudyPlace,
     exams: tuple[str, ...],
     participants: tuple[str, ...],
     select: str,
@@ -93,7 +94,7 @@ def run(
     as_json: bool,
 ) -> None:
     """Build whatever is stale or missing, through Dagster."""
-    workspace = Workspace.open(study_path(study))
+    workspace = Workspace.open(study)
     for exam in exams:
         if exam not in workspace.study.exams:
             raise StudyError("E-STUDY-11", f"no exam {exam!r}", f"use {', '.join(workspace.study.exams)}")
@@ -176,9 +177,9 @@ def tell_held(held: Mapping[tuple[str, str | None], str]) -> None:
 @click.option(
     "--json", "as_json", is_flag=True, help="As JSON, with a reason for everything that is not fresh."
 )
-def status(study: Path, as_json: bool) -> None:
+def status(study: StudyPlace, as_json: bool) -> None:
     """Say what is fresh, stale, missing, blocked or failed, and why; builds nothing."""
-    workspace = Workspace.open(study_path(study))
+    workspace = Workspace.open(study)
     with study_instance(workspace) as instance:
         index = EventIndex(instance)
         incoming = look(workspace, instance, index)
@@ -223,11 +224,11 @@ def status_content(assessment: Assessment) -> dict[str, dict[str, Any]]:
 @click.option(
     "--format", "kind", type=click.Choice(["parquet", "csv", "stata"]), default="csv", show_default=True
 )
-def export_command(study: Path, folder: Path, kind: Format) -> None:
+def export_command(study: StudyPlace, folder: Path, kind: Format) -> None:
     """Write every table, with its data dictionary."""
     from paraspinal_assets.study.export import export
 
-    workspace = Workspace.open(study_path(study))
+    workspace = Workspace.open(study)
     written = export(workspace.database, folder, kind)
     click.echo(f"Wrote {len(written)} files to {folder}")
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
+from typing import Final
 
 import click
 
-STUDY = click.argument("study", type=click.Path(path_type=Path))
+from paraspinal_assets.study.place import StudyPlace
 
 
-def study_path(path: Path) -> Path:
-    """The study file itself; a folder stands for the study.yaml in it."""
-    return path / "study.yaml" if path.is_dir() else path
+class _Study(click.ParamType[StudyPlace]):
+    name = "study"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> StudyPlace:
+        return value if isinstance(value, StudyPlace) else StudyPlace.of(str(value))
+
+
+STUDY_TYPE: Final = _Study()
+"""A study file, a folder with study.yaml in it, or the address of either in a bucket."""
+STUDY: Final[Callable[..., Callable[..., None]]] = click.argument("study", type=STUDY_TYPE)

@@ -8,7 +8,7 @@ from typing import Literal
 import click
 
 from paraspinal_assets.cli.csv_files import write_tables
-from paraspinal_assets.cli.study_argument import study_path
+from paraspinal_assets.cli.study_argument import STUDY_TYPE
 from paraspinal_assets.errors import StudyError
 from paraspinal_assets.imaging.dicom import SeriesRule, read_series
 from paraspinal_assets.imaging.labels import SPINE
@@ -16,8 +16,8 @@ from paraspinal_assets.imaging.measure import measure_scan
 from paraspinal_assets.imaging.volume_io import write_volume
 from paraspinal_assets.segmenters.base import ScanInput, SegmentationFailure
 from paraspinal_assets.segmenters.imported import ImportedSegmenter
+from paraspinal_assets.study.place import StudyPlace
 from paraspinal_assets.study.store import StudyStore
-from paraspinal_assets.study.study_file import load_study
 
 PATH = click.Path(path_type=Path)
 
@@ -27,9 +27,9 @@ PATH = click.Path(path_type=Path)
 @click.option(
     "--out", type=PATH, required=True, help="NIfTI file to write (.nii.gz); a .json sidecar goes beside it."
 )
-@click.option("--study", type=PATH, default=None, help="Study file whose series rule to use.")
+@click.option("--study", type=STUDY_TYPE, default=None, help="Study file whose series rule to use.")
 @click.option("--exam", default=None, help="Exam of the study whose series rule to use.")
-def convert(dicom_folder: Path, out: Path, study: Path | None, exam: str | None) -> None:
+def convert(dicom_folder: Path, out: Path, study: StudyPlace | None, exam: str | None) -> None:
     """Convert one DICOM series to NIfTI in Hounsfield units, or say why it must not be trusted."""
     series = read_series(dicom_folder, series_rule=_series_rule(study, exam))
     store = StudyStore(out.parent)
@@ -39,10 +39,10 @@ def convert(dicom_folder: Path, out: Path, study: Path | None, exam: str | None)
     click.echo(f"Wrote {out} ({' x '.join(map(str, series.volume.data.shape))}) and {sidecar.name}")
 
 
-def _series_rule(study: Path | None, exam: str | None) -> SeriesRule:
+def _series_rule(study: StudyPlace | None, exam: str | None) -> SeriesRule:
     if study is None and exam is None:
         return SeriesRule()
-    exams = {} if study is None else load_study(study_path(study)).exams
+    exams = {} if study is None else study.load().exams
     if exam is None or exam not in exams:
         known = f"; the study has {', '.join(exams)}" if exams else ""
         raise StudyError("E-STUDY-05", f"no series rule for exam {exam}{known}", "give --study and --exam")

@@ -6,12 +6,11 @@ import ipaddress
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import Final
 
 import click
 
-from paraspinal_assets.cli.study_argument import STUDY, study_path
+from paraspinal_assets.cli.study_argument import STUDY
 from paraspinal_assets.defs.instance import (
     begin_with_runs_to_come,
     environment,
@@ -20,6 +19,7 @@ from paraspinal_assets.defs.instance import (
 )
 from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets.errors import StudyError
+from paraspinal_assets.study.place import StudyPlace
 
 # `dagster dev` recommends another tool at every start; it needs that tool's project layout.
 _DEV: Final = ["-W", "ignore:Function `dev_command` is superseded", "-m", "dagster", "dev"]
@@ -36,7 +36,7 @@ _READ_ONLY: Final = ["-m", "dagster_webserver", "--read-only"]
     help="Allow a --host that other machines reach: whoever reaches it can read and run everything.",
 )
 @click.option("--read-only", is_flag=True, help="Only show: nothing can be started, and no schedule runs.")
-def ui(study: Path, port: int, host: str, without_login: bool, read_only: bool) -> None:
+def ui(study: StudyPlace, port: int, host: str, without_login: bool, read_only: bool) -> None:
     """Open the study in the Dagster UI, on this machine only."""
     if not without_login and not is_loopback(host):
         raise StudyError(
@@ -45,7 +45,7 @@ def ui(study: Path, port: int, host: str, without_login: bool, read_only: bool) 
             "put a proxy with a login in front of 127.0.0.1 (docs/deployment.md), "
             "or add --without-login if the network itself is closed",
         )
-    workspace = Workspace.open(study_path(study))
+    workspace = Workspace.open(study)
     if read_only:
         prepare_home(workspace.store)
     else:

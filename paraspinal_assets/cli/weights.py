@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from paraspinal_assets.cli.study_argument import STUDY, study_path
+from paraspinal_assets.cli.study_argument import STUDY
 from paraspinal_assets.defs.segmentation.segmenter import weights_folder
 from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets.imaging.volume import Volume
@@ -22,6 +22,7 @@ from paraspinal_assets.segmenters.weights import (
     fetch_weights,
     require_weights,
 )
+from paraspinal_assets.study.place import StudyPlace
 
 ROLES = tuple(course.roles[0] for course in COURSES)
 
@@ -37,9 +38,9 @@ ROLES = tuple(course.roles[0] for course in COURSES)
     help="Download what is missing with TotalSegmentator's own loader.",
 )
 @STUDY
-def weights(study: Path, action: str) -> None:
+def weights(study: StudyPlace, action: str) -> None:
     """Say which network weights STUDY needs, where they are, their digests and licences."""
-    workspace = Workspace.open(study_path(study))
+    workspace = Workspace.open(study)
     options = workspace.study.segmentation
     folder = weights_folder(workspace.study, workspace.root)
     report = check_weights(folder, fast=options.fast, bodies=options.bodies, body_task=options.body_task)

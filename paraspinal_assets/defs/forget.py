@@ -125,30 +125,28 @@ def _erase_lines(path: Path, traces: Traces) -> None:
 
 def _inputs(workspace: Workspace, traces: Traces) -> list[str]:
     """Where the participant is in the user's own files, as the study file names them."""
-    study, root = workspace.study, workspace.root
-    found: list[Path] = []
+    study, root, inputs = workspace.study, workspace.root, workspace.store.inputs
+    lines: list[str] = []
     for exam in study.exams:
         scan = Scan(exam, traces.participant)
-        found.append(workspace.scan_source(scan))
-        found += [path for path in [workspace.segmentation_source(scan)] if path]
-        if study.readers.masks:
-            found.append(root / study.readers.masks / exam / traces.participant)
-    lines = [str(path) for path in found if path.exists()]
+        incoming = workspace.scan_source(scan)
+        sources = [workspace.segmentation_source(scan), workspace.reader_source(scan)]
+        lines += [str(source) for source in (incoming if incoming.exists() else None, *sources) if source]
     for table in study.clinical.tables.values():
+        where = inputs.at(table.file)
         try:
             cells = read_cells(root / table.file, table)
         except StudyError as error:
-            lines.append(f"perhaps in {root / table.file}: {error.message}")
+            lines.append(f"perhaps in {where}: {error.message}")
             continue
         column = cells.get(table.participant)
         rows = 0 if column is None else int((column.map(cell_text) == traces.participant).sum())
         if rows:
-            lines.append(f"{root / table.file}: {rows} rows")
-    texts = [root / workspace.file_name]
-    texts += [root / study.readers.decisions] if study.readers.decisions else []
-    lines += [
-        str(path)
-        for path in texts
-        if path.exists() and any(map(traces.names, path.read_text(errors="replace").splitlines()))
-    ]
+            lines.append(f"{where}: {rows} rows")
+    texts = [workspace.place.file.name]
+    texts += [study.readers.decisions] if study.readers.decisions else []
+    for name in texts:
+        path = root / name
+        if path.exists() and any(map(traces.names, path.read_text(errors="replace").splitlines())):
+            lines.append(str(inputs.at(name)))
     return lines

@@ -29,7 +29,7 @@ def environment(workspace: Workspace) -> dict[str, str]:
     """Variables by which Dagster's own commands and this package's workers find the study."""
     return {
         "DAGSTER_HOME": str(workspace.store.dagster_home),
-        STUDY_VARIABLE: str(workspace.root / workspace.file_name),
+        STUDY_VARIABLE: str(workspace.place),
         "DAGSTER_EVENT_BATCH_SIZE": "100",  # planned partitions of a run are stored together
     }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import dropwhile
-from pathlib import Path
 from typing import Final
 
 import dagster as dg
@@ -15,13 +14,9 @@ from paraspinal_assets.defs.provenance import DATA_VERSION_TAG
 from paraspinal_assets.defs.scan_asset import SCANS
 from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets.errors import StudyError
-from paraspinal_assets.study.manifest import (
-    FingerprintCache,
-    Manifest,
-    StillChangingError,
-    find_scans,
-    input_files,
-)
+from paraspinal_assets.study.fingerprints import FingerprintCache, StillChangingError
+from paraspinal_assets.study.inputs import Input, LocalInput
+from paraspinal_assets.study.manifest import Manifest
 from paraspinal_assets.study.scan import Scan
 from paraspinal_assets.study.store import json_digest
 from paraspinal_assets.study.withdrawn import FILE as WITHDRAWN
@@ -84,7 +79,7 @@ def look(
         Asked after each scan whether to stop there; `Incoming.looked_at` is then that scan.
     """
     quiet_s = workspace.study.automation.quiet(unattended=unattended)
-    manifest = find_scans(workspace.study, workspace.root)
+    manifest = workspace.look_for_scans()
     known = set(instance.get_dynamic_partitions(SCANS.name or ""))
     incoming = Incoming(manifest, problems=manifest.problems)
     _find_gone(incoming, known, workspace.study.exams)
@@ -102,11 +97,13 @@ def look(
                 incoming.looked_at = scan.key
                 return incoming
         tables = workspace.study.clinical.tables
-        files = {name: workspace.root / table.file for name, table in tables.items()}
-        withdrawn = workspace.root / WITHDRAWN  # decides who of the tables counts
+        files: dict[str, Input] = {
+            name: LocalInput(workspace.root / table.file) for name, table in tables.items()
+        }
+        withdrawn = LocalInput(workspace.root / WITHDRAWN)  # decides who of the tables counts
         look.at("clinical_files", None, files | ({"withdrawn": withdrawn} if withdrawn.exists() else {}))
         masks = workspace.study.readers.masks
-        look.at("reader_masks", None, {"masks": workspace.root / masks} if masks else {})
+        look.at("reader_masks", None, {"masks": workspace.store.inputs.at(masks)} if masks else {})
     return incoming
 
 
@@ -159,11 +156,11 @@ class _Look:
         """Whether one of a scan's inputs is left alone for now."""
         return any((asset, key) in self._incoming.held for asset in ("raw_scan", "raw_segmentation"))
 
-    def at(self, asset: str, key: str | None, paths: Mapping[str, Path]) -> None:
+    def at(self, asset: str, key: str | None, inputs: Mapping[str, Input]) -> None:
         """Compare an input, which may be several files or folders, with its record."""
         try:
             read = self._fingerprint if key is not None else self._table_fingerprint
-            versions = {name: read(path) for name, path in paths.items()}
+            versions = {name: read(source) for name, source in inputs.items()}
         except StillChangingError as changing:
             self._incoming.held[asset, key] = str(changing)
             return
@@ -179,14 +176,14 @@ class _Look:
         if record is None or record.data_version != version:
             self._incoming.observations.append(_observation(asset, key, version))
 
-    def _fingerprint(self, path: Path) -> str:
-        return self._cache.fingerprint(path, self._quiet_s)
+    def _fingerprint(self, source: Input) -> str:
+        return self._cache.fingerprint(source, self._quiet_s)
 
-    def _table_fingerprint(self, path: Path) -> str:
+    def _table_fingerprint(self, source: Input) -> str:
         """Of a file that may be absent, or a folder that may be empty."""
-        if not path.exists() or (path.is_dir() and not input_files(path)):
+        if not source.exists() or (source.is_folder() and source.is_empty()):
             return ABSENT
-        return self._fingerprint(path)
+        return self._fingerprint(source)
 
 
 def _observation(asset: str, key: str | None, version: str) -> dg.AssetObservation | dg.AssetMaterialization:

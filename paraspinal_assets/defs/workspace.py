@@ -16,20 +16,22 @@ from paraspinal_assets.defs.abandoned import at_work
 from paraspinal_assets.errors import StudyError
 from paraspinal_assets.study.database import Database
 from paraspinal_assets.study.exam_settings import Calibration
+from paraspinal_assets.study.inputs import Input
+from paraspinal_assets.study.manifest import Manifest, find_scans
+from paraspinal_assets.study.place import StudyPlace
 from paraspinal_assets.study.reviews import Review, read_reviews
 from paraspinal_assets.study.scan import Scan
 from paraspinal_assets.study.settings import Study
 from paraspinal_assets.study.store import StudyStore
-from paraspinal_assets.study.study_file import load_study
 
 STUDY_VARIABLE: Final = "PARASPINAL_STUDY"
 DEFAULT_STUDY: Final = "data/demo/study.yaml"
 Value = TypeVar("Value")
 
 
-def study_file() -> Path:
-    """The study file that this process works on: PARASPINAL_STUDY, or the demo's."""
-    return Path(os.environ.get(STUDY_VARIABLE, DEFAULT_STUDY)).resolve()
+def study_place() -> StudyPlace:
+    """The study that this process works on: PARASPINAL_STUDY, or the demo's."""
+    return StudyPlace.of(os.environ.get(STUDY_VARIABLE, DEFAULT_STUDY))
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,15 @@ class Workspace:
 
     study: Study
     store: StudyStore
-    file_name: str = "study.yaml"
+    place: StudyPlace
     _found: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
-    def open(cls, path: Path) -> Workspace:
-        """Open the study of a study file (see `load_study` for the errors)."""
-        study = load_study(path)
-        return cls(study, StudyStore(path.resolve().parent, study.artifacts), path.name)
+    def open(cls, name: StudyPlace | Path | str) -> Workspace:
+        """Open the study of a study file, of a folder with one, or of an address (errors: see `load_study`)."""
+        place = StudyPlace.of(name)
+        study = place.load()
+        return cls(study, place.store(study), place)
 
     @property
     def root(self) -> Path:
@@ -108,19 +111,39 @@ class Workspace:
             self._exam_dates.get((scan.participant, scan.exam)),
         )
 
-    def segmentation_source(self, scan: Scan) -> Path | None:
-        """Where the existing segmentation of a scan lies, if the study imports it."""
+    def look_for_scans(self) -> Manifest:
+        """The scans that are there now."""
+        manifest = find_scans(self.study, self.store.inputs)
+        self._found["manifest"] = manifest
+        return manifest
+
+    def scan_source(self, scan: Scan) -> Input:
+        """Where the incoming scan lies, there or not."""
+        settings = self.study.exams[scan.exam]
+        return self._input(settings.imaging, settings.pattern, scan)
+
+    def has_incoming(self, scan: Scan) -> bool:
+        """Whether the incoming scan is there, as far as the last look for all scans tells; else it is asked for."""
+        found: Manifest | None = self._found.get("manifest")
+        return self.scan_source(scan).exists() if found is None else scan in found.scans
+
+    def segmentation_source(self, scan: Scan) -> Input | None:
+        """Where the existing segmentation of a scan lies, if the study imports it and it is there."""
         settings = self.study.exams[scan.exam]
         if settings.segmentations is None:
             return None
-        name = settings.segmentation_pattern.replace("{participant}", scan.participant)
-        path = self.root / settings.segmentations / name
-        return path if path.exists() else None
+        source = self._input(settings.segmentations, settings.segmentation_pattern, scan)
+        return source if source.exists() else None
 
-    def scan_source(self, scan: Scan) -> Path:
-        """Where the incoming scan lies."""
-        settings = self.study.exams[scan.exam]
-        return self.root / settings.imaging / settings.pattern.replace("{participant}", scan.participant)
+    def reader_source(self, scan: Scan) -> Input | None:
+        """Where readers' masks of a scan lie, if the study has masks and they are there."""
+        if not self.study.readers.masks:
+            return None
+        source = self._input(self.study.readers.masks, f"{scan.exam}/{{participant}}", scan)
+        return source if source.exists() else None
+
+    def _input(self, folder: str, pattern: str, scan: Scan) -> Input:
+        return self.store.inputs.at(f"{folder}/{pattern.replace('{participant}', scan.participant)}")
 
 
 class StudyResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -133,7 +156,7 @@ class StudyResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Show that the run is alive for as long as it works on the study."""
         with ExitStack() as stack:
             if context.run is not None:
-                home = StudyStore(Path(self.study_file).parent).dagster_home
+                home = StudyStore(StudyPlace.of(self.study_file).folder).dagster_home
                 stack.enter_context(at_work(home, context.run.run_id))
             yield self
 
@@ -141,4 +164,4 @@ class StudyResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """The opened study."""
         if not self.study_file:
             raise StudyError("E-STUDY-01", "no study file is configured", f"set {STUDY_VARIABLE}")
-        return Workspace.open(Path(self.study_file))
+        return Workspace.open(self.study_file)

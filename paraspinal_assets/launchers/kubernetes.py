@@ -7,7 +7,6 @@ Dagster's own launcher takes both from tags of a run, and asset runs carry none.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -24,7 +23,7 @@ from paraspinal_assets.launchers.resources import (
     needs,
 )
 from paraspinal_assets.study.compute_settings import KubernetesSettings
-from paraspinal_assets.study.study_file import load_study
+from paraspinal_assets.study.place import StudyPlace
 
 
 class KubernetesRunLauncher(K8sRunLauncher):
@@ -36,7 +35,7 @@ class KubernetesRunLauncher(K8sRunLauncher):
     def __init__(
         self, study_file: str, inst_data: ConfigurableClassData | None = None, **settings: Any
     ) -> None:
-        self._study_file = Path(study_file)
+        self._study = StudyPlace.of(study_file)
         super().__init__(inst_data=inst_data, **settings)
 
     @classmethod
@@ -47,7 +46,7 @@ class KubernetesRunLauncher(K8sRunLauncher):
 
     def get_container_context_for_run(self, dagster_run: dg.DagsterRun) -> K8sContainerContext:
         """Launcher's settings, then the study file's for the run's assets, then tags of the run."""
-        settings = load_study(self._study_file).compute.kubernetes
+        settings = self._study.load().compute.kubernetes
         own = UserDefinedDagsterK8sConfig.from_dict(pod_settings(settings, asset_names(dagster_run)))  # type: ignore[no-untyped-call]
         tags = get_user_defined_k8s_config(dagster_run.tags)
         return (

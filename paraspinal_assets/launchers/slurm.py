@@ -25,8 +25,8 @@ from paraspinal_assets.launchers.slurm_client import ENDED_WELL, Job, cancel, fi
 from paraspinal_assets.launchers.slurm_resources import sbatch_options, slurm_resources
 from paraspinal_assets.study import bucket
 from paraspinal_assets.study.compute_settings import SlurmSettings
+from paraspinal_assets.study.place import WORK_VARIABLE, StudyPlace
 from paraspinal_assets.study.store import StudyStore
-from paraspinal_assets.study.study_file import load_study
 
 JOB_TAG: Final = "slurm/job_id"
 VARIABLES: Final = (
@@ -43,6 +43,7 @@ VARIABLES: Final = (
         "LC_ALL",
     ),
     *("TOTALSEG_HOME_DIR", "TOTALSEG_WEIGHTS_PATH"),
+    WORK_VARIABLE,
     *bucket.VARIABLES,
 )
 """Variables that a job gets from the daemon, as far as they are set; the study file can name more."""
@@ -63,7 +64,7 @@ class SlurmRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
     """
 
     def __init__(self, study_file: str, inst_data: ConfigurableClassData | None = None) -> None:
-        self._study_file = Path(study_file)
+        self._study = StudyPlace.of(study_file)
         self._inst_data = inst_data
         super().__init__()  # type: ignore[no-untyped-call]  # Dagster's base class has no types here
 
@@ -87,7 +88,7 @@ class SlurmRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
     def launch_run(self, context: LaunchRunContext) -> None:
         """Submit the run's job. The study file is read anew, so that edits of resources count."""
         run = context.dagster_run
-        settings = load_study(self._study_file).compute.slurm
+        settings = self._study.load().compute.slurm
         log = self.log_file(run.run_id)
         log.parent.mkdir(parents=True, exist_ok=True)
         options = [
@@ -97,7 +98,7 @@ class SlurmRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
             # The environment of `sbatch`, which is chosen below; naming variables here would make Slurm
             # start a login shell on the node and wait for it.
             "--export=ALL",
-            f"--chdir={self._study_file.parent}",
+            f"--chdir={self._study.folder}",
             f"--output={str(log).replace('%', '%%')}",
         ]
         environment = {
@@ -166,7 +167,7 @@ class SlurmRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
 
     def log_file(self, run_id: str) -> Path:
         """Where the output of a run's job is collected: in the study, beside Dagster's own logs."""
-        return StudyStore(self._study_file.parent).dagster_home / "slurm" / f"{run_id}.log"
+        return StudyStore(self._study.folder).dagster_home / "slurm" / f"{run_id}.log"
 
 
 def job_name(run_id: str) -> str:

@@ -9,7 +9,9 @@ from pydantic import Field, field_validator
 
 from paraspinal_assets.study.settings_base import Settings
 
-_ADDRESS: Final = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_][A-Za-z0-9._-]*)*/?")
+ADDRESS: Final = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_][A-Za-z0-9._-]*)*/?")
+CACHE_GB: Final = 20
+"""Copies of objects that are kept unless the study file says otherwise."""
 
 
 class ArtifactSettings(Settings):
@@ -19,7 +21,7 @@ class ArtifactSettings(Settings):
         description="`s3://bucket/prefix`, of this study alone. Endpoint and credentials: from the environment."
     )
     cache_gb: float = Field(
-        20,
+        CACHE_GB,
         gt=0,
         description="Copies of objects that are kept in `.cache/artifacts` for the next asset, in GB.",
     )
@@ -27,7 +29,7 @@ class ArtifactSettings(Settings):
     @field_validator("url")
     @classmethod
     def _is_an_address(cls, value: str) -> str:
-        if not _ADDRESS.fullmatch(value):
+        if not ADDRESS.fullmatch(value):
             raise ValueError(
                 "write it as s3://bucket/prefix; endpoint and credentials come from the environment"
             )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,28 @@ _MISSING: Final = frozenset({"404", "NoSuchKey", "NotFound"})
 _NO_VERSIONS: Final = frozenset({"NotImplemented", "MethodNotAllowed", "501"})
 
 
+@dataclass(frozen=True)
+class StoredObject:
+    """What the storage says of an object.
+
+    Attributes
+    ----------
+    name
+        Relative to the bucket's address.
+    tag
+        Entity tag: another content has another.
+    size
+        Bytes.
+    modified
+        When it was stored, seconds since 1970 by the storage's clock.
+    """
+
+    name: str
+    tag: str
+    size: int
+    modified: float
+
+
 class Bucket:
     """The objects below one address, and copies of them on this machine.
 
@@ -48,19 +71,17 @@ class Bucket:
         self._bucket, _, prefix = url.removeprefix("s3://").partition("/")
         self._prefix = f"{prefix}/" if prefix else ""
 
-    @cached_property
+    @property
     def _client(self) -> Any:
         try:
-            from botocore.config import Config
-            from botocore.session import Session
+            with self._asked(""):
+                return _client(os.getpid(), tuple(os.environ.get(name) for name in VARIABLES))
         except ImportError:
             raise StorageError(
                 "E-STORE-02",
-                f"artifacts are in {self.url} and the package botocore is not installed",
+                f"{self.url} is in a bucket and the package botocore is not installed",
                 "pip install 'paraspinal-assets[s3]'",
             ) from None
-        with self._asked(""):
-            return Session().create_client("s3", config=Config(max_pool_connections=CONNECTIONS))
 
     def claim(self, owner: bytes) -> None:
         """Mark the address as this study's on the first time; later, check that it is (E-STORE-03)."""
@@ -72,9 +93,9 @@ class Bucket:
         if mark != owner:
             raise StorageError(
                 "E-STORE-03",
-                f"{self.url} belongs to another study",
-                "choose another prefix: two studies in one would be taken for one "
-                "(after a restore, `artifacts.json` must be the one of the backup)",
+                f"{self.url} belongs to another study, or to this one in another work folder",
+                "choose another prefix, as two studies in one would be taken for one; a study goes on where its "
+                "tables and events are (PARASPINAL_WORK; after a restore, with the `artifacts.json` of the backup)",
             )
 
     def write(self, name: str, writer: Callable[[Path], object]) -> None:
@@ -105,11 +126,22 @@ class Bucket:
                     return copy
             answer = client.get_object(**self._key(name))
             copy = self._copies.path(name, answer["ETag"])
-            with complete(copy) as temporary, open(temporary, "wb") as file:
-                for chunk in answer["Body"].iter_chunks(1 << 20):
-                    file.write(chunk)
+            with complete(copy) as temporary:
+                _save(answer["Body"], temporary)
         self._copies.make_room(copy)
         return copy
+
+    def download(self, name: str, path: Path) -> None:
+        """Write an object to a file of the caller, without a copy (FileNotFoundError if there is none)."""
+        client = self._client
+        with self._asked(name):
+            _save(client.get_object(**self._key(name))["Body"], path)
+
+    def upload(self, name: str, path: Path) -> None:
+        """Store a file of the caller, without a copy."""
+        client = self._client
+        with self._asked(name), open(path, "rb") as body:
+            client.put_object(Body=body, **self._key(name))
 
     def beginning(self, name: str, size: int) -> bytes | None:
         """The first bytes of an object, not kept; None if there is no such object.
@@ -130,13 +162,33 @@ class Bucket:
 
     def has(self, name: str) -> bool:
         """Whether there is such an object."""
+        return self.about(name) is not None
+
+    def about(self, name: str) -> StoredObject | None:
+        """What the storage says of an object; None if there is none."""
         client = self._client
         try:
             with self._asked(name):
-                client.head_object(**self._key(name))
+                head = client.head_object(**self._key(name))
         except FileNotFoundError:
-            return False
-        return True
+            return None
+        return StoredObject(name, head["ETag"], head["ContentLength"], head["LastModified"].timestamp())
+
+    def listing(self, start: str) -> Iterator[StoredObject]:
+        """The objects whose names begin so; a thousand per request."""
+        client = self._client
+        with self._asked(start):
+            pages = client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._prefix + start
+            )
+            for page in pages:
+                for found in page.get("Contents", ()):
+                    yield StoredObject(
+                        found["Key"].removeprefix(self._prefix),
+                        found["ETag"],
+                        found["Size"],
+                        found["LastModified"].timestamp(),
+                    )
 
     def remove(self, name: str) -> None:
         """Remove an object if it is there. A bucket with versions keeps the earlier ones."""
@@ -206,3 +258,18 @@ class Bucket:
             what,
             "check AWS_ENDPOINT_URL, the credentials (AWS_ACCESS_KEY_ID, ...), the bucket and its rights",
         ) from None
+
+
+@lru_cache(maxsize=4)
+def _client(process: int, variables: tuple[str | None, ...]) -> Any:
+    """The client of this process for these variables: making one takes longer than a request."""
+    from botocore.config import Config
+    from botocore.session import Session
+
+    return Session().create_client("s3", config=Config(max_pool_connections=CONNECTIONS))
+
+
+def _save(body: Any, path: Path) -> None:
+    with open(path, "wb") as file:
+        for chunk in body.iter_chunks(1 << 20):
+            file.write(chunk)

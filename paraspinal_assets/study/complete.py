@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -35,6 +36,22 @@ def complete(path: Path) -> Iterator[Path]:
     _flush(path.parent)
 
 
+@contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """A folder for files that nobody needs afterwards; `remove_dead` removes it if the process is killed."""
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = parent / secrets.token_hex(6)
+    lock = parent / f"{TEMPORARY_PREFIX}{folder.name}"
+    with open(lock, "xb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        try:
+            folder.mkdir()
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            lock.unlink(missing_ok=True)
+
+
 def write_once(path: Path, content: bytes) -> bytes:
     """Write a small file unless it is there, or another process is writing it now; returns what is in it."""
     if not path.exists():
@@ -57,6 +74,17 @@ def is_being_written(path: Path) -> bool:
     except FileNotFoundError:
         return True  # renamed or removed meanwhile
     return False
+
+
+def remove_dead(temporary: Path) -> bool:
+    """Remove a temporary file whose process is gone, and its folder if it is the lock of one; says whether it was."""
+    if is_being_written(temporary):
+        return False
+    folder = temporary.with_name(temporary.name.removeprefix(TEMPORARY_PREFIX))
+    if folder.is_dir():
+        shutil.rmtree(folder, ignore_errors=True)
+    temporary.unlink(missing_ok=True)
+    return True
 
 
 def _flush(path: Path) -> None:

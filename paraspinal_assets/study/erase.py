@@ -62,6 +62,9 @@ def erase_files(store: StudyStore, participant: str, exams: Iterable[str]) -> No
     if store.bucket is not None:
         for exam in exams:
             store.bucket.erase(f"scans/{exam}/{participant}/")
+    if store.home is not None:
+        for folder in (store.report_folder, store.exports_folder):
+            store.home.erase(f"{folder.name}/")
     for path in store.cache_folder.glob("*"):
         if path.is_dir():
             shutil.rmtree(path)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from paraspinal_assets.errors import StudyError
 from paraspinal_assets.study.clinical import ClinicalError, read_clinical
-from paraspinal_assets.study.manifest import find_scans, input_files
+from paraspinal_assets.study.manifest import find_scans
 from paraspinal_assets.study.reviews import read_reviews
 from paraspinal_assets.study.settings import Study
+from paraspinal_assets.study.study_inputs import StudyInputs
 
 
 @dataclass(frozen=True)
@@ -20,16 +20,16 @@ class StudyCheck:
     problems: tuple[str, ...]
 
 
-def check_study(study: Study, root: Path) -> StudyCheck:
+def check_study(study: Study, inputs: StudyInputs) -> StudyCheck:
     """Look at folders, clinical tables, reviews and formulas of a valid study file."""
-    manifest = find_scans(study, root)
+    manifest = find_scans(study, inputs)
     problems = [str(problem) for problem in manifest.problems]
-    for scan, path in manifest.scans.items():
-        if not input_files(path):
-            problems.append(f"{scan.key}: the folder {path} is empty")
+    for scan, source in manifest.scans.items():
+        if source.is_empty():
+            problems.append(f"{scan.key}: the folder {source} is empty")
     known: set[str] = set()
     try:
-        data = read_clinical(study, root)
+        data = read_clinical(study, inputs.root)
         known = {*data.participants.columns, "attenuation", "volume", "vbmd", "manufacturer", "scanner_model"}
         without = sorted(
             {scan.participant for scan in manifest.scans} - set(data.participants["participant"])
@@ -40,7 +40,7 @@ def check_study(study: Study, root: Path) -> StudyCheck:
     except ClinicalError as error:
         problems += error.problems
     try:
-        read_reviews(study, root)
+        read_reviews(study, inputs.root)
     except StudyError as error:
         problems.append(str(error))
     if known:

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from paraspinal_assets.study.bucket import CONNECTIONS, Bucket
-from paraspinal_assets.study.complete import TEMPORARY_PREFIX, complete, is_being_written, write_once
+from paraspinal_assets.study.complete import TEMPORARY_PREFIX, complete, remove_dead, write_once
 from paraspinal_assets.study.copies import Copies
 from paraspinal_assets.study.folder import Folder
 from paraspinal_assets.study.scan import Scan
+from paraspinal_assets.study.study_inputs import StudyInputs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,11 +55,16 @@ class StudyStore:
         Folder of the study file.
     artifacts
         The bucket of the scans' artifacts, if they are in one.
+    home
+        The bucket of a study that is in one as a whole.
     """
 
-    def __init__(self, root: Path, artifacts: ArtifactSettings | None = None) -> None:
+    def __init__(
+        self, root: Path, artifacts: ArtifactSettings | None = None, home: Bucket | None = None
+    ) -> None:
         self.root = root.resolve()
         self._artifacts = artifacts
+        self._home = home
 
     @property
     def database_path(self) -> Path:
@@ -100,14 +106,30 @@ class StudyStore:
         """Folder of Dagster's runs, events and schedules for this study."""
         return self.root / ".dagster"
 
+    @property
+    def inputs(self) -> StudyInputs:
+        """The inputs, by the names that the study file has for them."""
+        return StudyInputs(self.root, self.cache_folder / "incoming", self._home)
+
     @cached_property
     def bucket(self) -> Bucket | None:
         """The bucket of the scans' artifacts, after a look at whose it is (E-STORE-03); None for a folder."""
         if self._artifacts is None:
             return None
         bucket = Bucket(self._artifacts.url, Copies(self.copies_folder, self._artifacts.cache_gb * 1e9))
-        bucket.claim(write_once(self.root / "artifacts.json", _json({"study": uuid.uuid4().hex})))
+        bucket.claim(self._owner)
         return bucket
+
+    @property
+    def _owner(self) -> bytes:
+        return write_once(self.root / "artifacts.json", _json({"study": uuid.uuid4().hex}))
+
+    @cached_property
+    def home(self) -> Bucket | None:
+        """The bucket of a study that is in one as a whole, after a look at whose it is (E-STORE-03)."""
+        if self._home is not None:
+            self._home.claim(self._owner)
+        return self._home
 
     @cached_property
     def _files(self) -> Bucket | Folder:
@@ -115,7 +137,7 @@ class StudyStore:
 
     def check_artifacts(self) -> None:
         """Meet now what every scan would meet: a bucket that does not answer, refuses, or is another study's."""
-        _ = self.bucket
+        _ = self.bucket, self.home
 
     def address(self, scan: Scan, artifact: str) -> str:
         """Where an artifact is, for people and for DuckDB: a path, or the address of an object."""
@@ -163,6 +185,19 @@ class StudyStore:
             writer(temporary)
         return path
 
+    def publish(self, place: Path) -> None:
+        """Make a file, or a folder and what is below it, in the bucket of the study what it is here."""
+        if self.home is None:
+            return
+        paths = [path for path in [place, *place.rglob("*")] if path.is_file()]
+        names = {path.relative_to(self.root).as_posix(): path for path in paths}
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            list(pool.map(self.home.upload, names, names.values()))
+        if place.is_dir():
+            folder = f"{place.relative_to(self.root).as_posix()}/"
+            for gone in [found.name for found in self.home.listing(folder) if found.name not in names]:
+                self.home.remove(gone)
+
     def write_bytes(self, path: Path, content: bytes) -> Path:
         """Write bytes completely or not at all."""
         return self.write(path, lambda temporary: temporary.write_bytes(content))
@@ -203,10 +238,8 @@ class StudyStore:
             leftovers += folder.glob(f"{TEMPORARY_PREFIX}*")
         for folder in (self.report_folder, self.exports_folder):
             leftovers += folder.rglob(f"{TEMPORARY_PREFIX}*")
-        dead = [path for path in leftovers if not is_being_written(path)]
-        for path in dead:
-            path.unlink(missing_ok=True)
-        return len(dead)
+        leftovers += (self.cache_folder / "incoming").glob(f"{TEMPORARY_PREFIX}*")
+        return sum(map(remove_dead, leftovers))
 
 
 def json_digest(content: object) -> str:

@@ -46,10 +46,11 @@ class Withdrawn:
         return bool(self.digests) and self._digest(participant) in self.digests
 
     def add(self, participant: str, store: StudyStore) -> Withdrawn:
-        """Remember one more participant, on disk."""
+        """Remember one more participant, on disk and in the bucket of a study that is in one."""
         salted = Withdrawn(self.salt or secrets.token_hex(16), self.digests)
         longer = Withdrawn(salted.salt, self.digests | {salted._digest(participant)})
-        store.write_json(store.root / FILE, {"salt": longer.salt, "digests": sorted(longer.digests)})
+        path = store.write_json(store.root / FILE, {"salt": longer.salt, "digests": sorted(longer.digests)})
+        store.publish(path)
         return longer
 
     def _digest(self, participant: str) -> str:

@@ -1,6 +1,7 @@
 """`check` tells everything at once."""
 
 from paraspinal_assets.study.problems import check_study
+from paraspinal_assets.study.store import StudyStore
 from paraspinal_assets_tests.study.builders import study
 
 
@@ -13,7 +14,7 @@ def test_all_kinds_of_problems_come_together(tmp_path):
         readers={"decisions": "review.csv"},
         models={"linear": {"m": "bmi + height"}, "fracture": {}},
     )
-    found = check_study(checked, tmp_path)
+    found = check_study(checked, StudyStore(tmp_path).inputs)
     assert found.scans == {"exam5": 2, "exam6": 0}
     for said in (
         "exam6: no folder",
@@ -33,4 +34,4 @@ def test_a_sound_study_has_none(tmp_path):
         (tmp_path / "dicom" / exam / "1001" / "a.dcm").touch()
     (tmp_path / "people.csv").write_text("participant,bmi\n1001,20\n")
     sound = study(models={"linear": {"m": "bmi * volume + `vbmd`"}, "fracture": {}})
-    assert check_study(sound, tmp_path).problems == ()
+    assert check_study(sound, StudyStore(tmp_path).inputs).problems == ()

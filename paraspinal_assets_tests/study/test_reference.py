@@ -13,6 +13,7 @@ from paraspinal_assets.study.problems import check_study
 from paraspinal_assets.study.reference import keys, sections, study_file_reference
 from paraspinal_assets.study.schema import schemas
 from paraspinal_assets.study.settings import Study
+from paraspinal_assets.study.store import StudyStore
 from paraspinal_assets.study.study_file import load_study
 
 ROOT = Path(__file__).parents[2]
@@ -66,7 +67,7 @@ def test_a_study_file_that_we_hand_out_is_valid(name):
 
 def test_only_folders_and_tables_are_missing_from_the_starting_file(tmp_path):
     with as_file(TEMPLATES / "study.yaml") as path:
-        problems = check_study(load_study(path), tmp_path).problems
+        problems = check_study(load_study(path), StudyStore(tmp_path).inputs).problems
     assert len(problems) == 3
     assert all("no folder" in problem or "no clinical table" in problem for problem in problems)
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import dagster as dg
 
 from paraspinal_assets.defs.asset_definitions import asset_definitions
-from paraspinal_assets.defs.workspace import study_file
+from paraspinal_assets.defs.workspace import study_place
 from paraspinal_assets.study.disk import disk_error
 
 COMMAND_TAG: Final = "paraspinal/command"
@@ -38,10 +38,10 @@ def execute(asset: str, keys: tuple[str, ...], instance: dg.DagsterInstance | No
         options["partition_key"] = keys[0]
     elif keys:
         options["tags"] |= {RANGE_START: keys[0], RANGE_END: keys[-1]}
-    study = study_file()
+    place = study_place()
     try:
         _all_assets().execute_in_process(
-            run_config={**_QUIET, "resources": {"study": {"config": {"study_file": str(study)}}}},
+            run_config={**_QUIET, "resources": {"study": {"config": {"study_file": str(place)}}}},
             instance=instance or _own_instance(),
             asset_selection=[dg.AssetKey(asset)],
             raise_on_error=False,
@@ -49,7 +49,7 @@ def execute(asset: str, keys: tuple[str, ...], instance: dg.DagsterInstance | No
         )
     except Exception as error:
         # Only the event log itself is left: what it cannot take down stops the whole command.
-        of_disk = disk_error(error, study.parent)
+        of_disk = disk_error(error, place.folder)
         if of_disk is None:
             raise
         raise of_disk from error

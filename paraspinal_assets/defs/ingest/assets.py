@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
@@ -52,7 +51,9 @@ def convert_batch(scans: Sequence[Scan], workspace: Workspace) -> Iterator[ScanO
     def convert_one(scan: Scan, workspace: Workspace) -> ScanResult:
         return convert(scan, workspace, index)
 
-    yield from one_by_one(convert_one)(sorted(scans, key=workspace.scan_source), workspace)
+    yield from one_by_one(convert_one)(
+        sorted(scans, key=lambda scan: str(workspace.scan_source(scan))), workspace
+    )
 
 
 def convert(scan: Scan, workspace: Workspace, index: HeaderIndex) -> ScanResult:
@@ -70,7 +71,7 @@ def convert(scan: Scan, workspace: Workspace, index: HeaderIndex) -> ScanResult:
         record = {"reason": "excluded_by_study", "detail": excluded}
         store.write_record(scan, "ct_sidecar", record)
         return ScanResult(json_digest(record), record, not_measurable="excluded_by_study")
-    volume, sidecar = _read(workspace.scan_source(scan), scan, workspace, index)
+    volume, sidecar = _read(scan, workspace, index)
     store.write_artifact(scan, "ct", lambda path: write_volume(path, volume))
     store.write_record(scan, "ct_sidecar", sidecar)
     settings = {name: value for name, value in sidecar.items() if name != YEARS}
@@ -82,22 +83,23 @@ def convert(scan: Scan, workspace: Workspace, index: HeaderIndex) -> ScanResult:
     return ScanResult(version, shown(about))
 
 
-def _read(
-    source: Path, scan: Scan, workspace: Workspace, index: HeaderIndex
-) -> tuple[Volume, dict[str, Any]]:
+def _read(scan: Scan, workspace: Workspace, index: HeaderIndex) -> tuple[Volume, dict[str, Any]]:
     from paraspinal_assets.imaging.dicom import read_series, series_date
     from paraspinal_assets.imaging.volume_io import read_volume
     from paraspinal_assets.study.clinical import years_between
 
     years = workspace.years_since_baseline(scan)
-    if source.is_file():
-        volume = read_volume(source)
-        return volume, {"spacing_mm": [round(edge, 5) for edge in volume.spacing], YEARS: years}
-    series = read_series(source, series_rule=workspace.study.exams[scan.exam].series.rule(), index=index)
+    with workspace.scan_source(scan).on_disk() as source:
+        if source.is_file():
+            volume = read_volume(source)
+            return volume, {"spacing_mm": [round(edge, 5) for edge in volume.spacing], YEARS: years}
+        rule = workspace.study.exams[scan.exam].series.rule()
+        series = read_series(source, series_rule=rule, index=index)
     if years is None and series.acquisition_date is not None and _baseline_headers(scan, workspace):
         start = Scan(workspace.study.baseline, scan.participant)
         rule = workspace.study.exams[start.exam].series.rule()
-        began = series_date(workspace.scan_source(start), series_rule=rule, index=index)
+        with workspace.scan_source(start).on_disk() as source:
+            began = series_date(source, series_rule=rule, index=index)
         years = years_between(began, series.acquisition_date)
     return series.volume, {**series.sidecar, YEARS: years}
 
@@ -105,7 +107,9 @@ def _read(
 def _baseline_headers(scan: Scan, workspace: Workspace) -> bool:
     """Whether the participant's baseline exam is there as DICOM, with dates of its own."""
     start = Scan(workspace.study.baseline, scan.participant)
-    return start != scan and workspace.scan_source(start).is_dir()
+    if start == scan or not workspace.scan_source(start).is_folder():
+        return False
+    return workspace.has_incoming(start)
 
 
 def _interval(scan: Scan, workspace: Workspace) -> float | str | None:

@@ -85,6 +85,8 @@ def study_report(context: TableContext) -> Tables:
         store.write_bytes(store.figures_folder / name, content)
         for name, content in figure_files(report.figures)
     ]
+    store.publish(path)
+    store.publish(store.figures_folder)
     shown = {item["label"]: f"{item['value']:.3g} {item['unit']}".strip() for item in info["headline"]}
     return Tables(
         metadata={
@@ -148,6 +150,7 @@ def exports(context: TableContext) -> Tables:
         for kind in ("csv", "parquet")
         for path in export(context.workspace.database, folder / kind, kind)
     ]
+    context.workspace.store.publish(folder)
     inputs = {name: context.index.records(name)[None].data_version for name in (*EVERYTHING, "provenance")}
     return Tables(
         metadata={"folder": dg.MetadataValue.path(str(folder)), "files": len(written)},

@@ -55,6 +55,7 @@ def contact_sheets(context: TableContext) -> Tables:
     for path in store.contact_sheets_folder.glob("*"):
         if path.name not in {INDEX, *written}:
             path.unlink()
+    store.publish(store.contact_sheets_folder)
     metadata |= {
         "folder": dg.MetadataValue.path(str(store.contact_sheets_folder)),
         "sheets": sum(len(group.sheets) for group in groups),

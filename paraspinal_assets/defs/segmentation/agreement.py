@@ -29,18 +29,20 @@ def reader_agreement(context: TableContext) -> Tables:
     from paraspinal_assets.segmenters.imported import ImportedSegmenter
 
     workspace = context.workspace
-    folder = workspace.study.readers.masks
     frames: list[pd.DataFrame] = []
     unread: list[str] = []
     records = context.records("segmentation")
-    for key in context.scans if folder else ():
+    for key in context.scans if workspace.study.readers.masks else ():
         scan = Scan.from_key(key)
-        path = workspace.root / str(folder) / scan.exam / scan.participant
         record = records.get(key)
-        if not path.is_dir() or record is None or record.failure is not None or record.note is not None:
+        if record is None or record.failure is not None or record.note is not None:
             continue
-        inputs = ScanInput(key, workspace.store.fetch(scan, "ct"), path)
-        item = next(iter(ImportedSegmenter(workspace.study.levels).segment([inputs])))
+        source = workspace.reader_source(scan)
+        if source is None or not source.is_folder():
+            continue
+        with source.on_disk() as path:
+            inputs = ScanInput(key, workspace.store.fetch(scan, "ct"), path)
+            item = next(iter(ImportedSegmenter(workspace.study.levels).segment([inputs])))
         if not isinstance(item, Segmentation):
             unread.append(str(item.error))
             continue

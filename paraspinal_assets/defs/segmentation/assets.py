@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -41,16 +42,10 @@ def segment(scans: Sequence[Scan], workspace: Workspace) -> Iterator[ScanOutcome
             kind = (uses_network(workspace.study, scan), names_are_off_by(workspace, scan))
             wanted.setdefault(kind, []).append(scan)
     for (network, off_by), chosen in wanted.items():
-        # One after the other: a CT that comes from a bucket is fetched when its turn comes.
-        inputs = (
-            ScanInput(
-                scan.key, store.fetch(scan, "ct"), None if network else workspace.segmentation_source(scan)
-            )
-            for scan in chosen
-        )
         by_key = {scan.key: scan for scan in chosen}
+        fetched = _Fetched(chosen, workspace, masks=not network)
         try:
-            for item in make_segmenter(workspace, network=network, off_by=off_by).segment(inputs):
+            for item in make_segmenter(workspace, network=network, off_by=off_by).segment(fetched):
                 scan = by_key.pop(item.key)
                 if isinstance(item, Segmentation):
                     try:
@@ -63,7 +58,37 @@ def segment(scans: Sequence[Scan], workspace: Workspace) -> Iterator[ScanOutcome
         except ParaspinalError as error:
             # The segmenter itself cannot work (weights, device): the same error for each scan that is left.
             for scan in by_key.values():
-                yield ScanOutcome(scan, error=error)
+                yield ScanOutcome(scan, error=fetched.errors.pop(scan, error))
+        for scan, problem in fetched.errors.items():
+            yield ScanOutcome(scan, error=problem)
+
+
+class _Fetched:
+    """CT and existing segmentation of each scan; what is in a bucket is fetched when its turn comes.
+
+    Attributes
+    ----------
+    errors
+        Scans of which something could not be fetched; they are left out.
+    """
+
+    def __init__(self, scans: Sequence[Scan], workspace: Workspace, *, masks: bool) -> None:
+        self.errors: dict[Scan, Exception] = {}
+        self._scans = scans
+        self._workspace = workspace
+        self._masks = masks
+
+    def __iter__(self) -> Iterator[ScanInput]:
+        with ExitStack() as kept:
+            for scan in self._scans:
+                try:
+                    ct = self._workspace.store.fetch(scan, "ct")
+                    source = self._workspace.segmentation_source(scan) if self._masks else None
+                    masks = None if source is None else kept.enter_context(source.on_disk())
+                except (StorageError, FileNotFoundError) as error:
+                    self.errors[scan] = error
+                else:
+                    yield ScanInput(scan.key, ct, masks)
 
 
 def _check_weights(scan: Scan, item: Segmentation, workspace: Workspace) -> None:
