@@ -97,7 +97,7 @@ def status(workspace: Workspace) -> None:
 def tick(workspace: Workspace) -> None:
     """The sensor's tick as the code server evaluates it: cold, then with the index of the tick before."""
     sensor = new_scans(workspace.study.automation)
-    resources = {"study": StudyResource(study_file=str(workspace.root / workspace.file_name))}
+    resources = {"study": StudyResource(study_file=str(workspace.place))}
     with study_instance(workspace) as instance:
         cursor: str | None = None
         for number in range(1, 5):

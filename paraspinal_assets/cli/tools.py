@@ -76,7 +76,7 @@ def measure(
     measured = measure_scan(ct, item.labels, wanted, slab=slab, radiomics=radiomics)
     frames = {
         "muscle": measured.muscle,
-        "bone": measured.bone,
+        "bone": measured.bone.drop(columns="region"),
         "slabs": measured.slabs,
         "deformity": measured.deformity,
         "radiomics": measured.radiomics,
@@ -86,6 +86,8 @@ def measure(
     absent = measured.bone.loc[measured.bone["reason"] == "level_absent", "level"]
     if len(absent):
         click.echo(f"Not in the segmentation: {', '.join(absent)}", err=True)
+    if "vertebra" in set(measured.bone["region"]):
+        click.echo("bone.csv is of whole vertebrae: the segmentation has no vertebral bodies", err=True)
     if item.model.get("overlapping_voxels"):
         click.echo(f"{item.model['overlapping_voxels']} voxels lie in more than one mask", err=True)
 

@@ -139,6 +139,7 @@ class BucketFolder:
     def __init__(self, bucket: Bucket, name: str, scratch: Path) -> None:
         self._bucket = bucket
         self._name = name
+        self._start = f"{name}/" if name else ""
         self._scratch = scratch
 
     def __str__(self) -> str:
@@ -146,11 +147,11 @@ class BucketFolder:
 
     def exists(self) -> bool:
         """See `InputFolder`."""
-        return next(self._bucket.listing(f"{self._name}/"), None) is not None
+        return next(self._bucket.listing(self._start), None) is not None
 
     def find(self, pattern: Pattern) -> Iterator[tuple[str, Input]]:
         """See `InputFolder`."""
-        start = f"{self._name}/" + "".join(f"{part}/" for part in pattern.above)
+        start = self._start + "".join(f"{part}/" for part in pattern.above)
         sums: dict[tuple[str, str], _Sum] = {}
         for found in self._bucket.listing(start):
             parts = found.name.removeprefix(start).split("/")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 from paraspinal_assets.errors import StudyError
@@ -16,6 +16,7 @@ from paraspinal_assets.study.copies import Copies
 from paraspinal_assets.study.settings import Study
 from paraspinal_assets.study.store import StudyStore
 from paraspinal_assets.study.study_file import load_study
+from paraspinal_assets.study.study_inputs import object_name
 from paraspinal_assets.study.withdrawn import FILE as WITHDRAWN
 
 WORK_VARIABLE: Final = "PARASPINAL_WORK"
@@ -115,11 +116,9 @@ class StudyPlace:
         for name in names:
             if Path(name).is_absolute():
                 continue  # on a disk of this machine
-            if ".." in PurePosixPath(name).parts:
-                raise StudyError("E-STUDY-67", f"{self}: {name} lies outside of the study", "move it inside")
-            target = self.folder / name
+            target = self.folder / object_name(name)
             try:
-                content = self.bucket.fetch(name).read_bytes()
+                content = self.bucket.fetch(object_name(name)).read_bytes()
             except FileNotFoundError:
                 target.unlink(missing_ok=True)
                 continue

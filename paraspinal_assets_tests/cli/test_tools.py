@@ -29,7 +29,7 @@ def paraspinal(*words: object) -> Result:
 MEASURED = {
     "muscle": "level,side,voxels,volume_mm3,mean_hu,median_hu,sd_hu,p25,p75,fat_fraction,"
     "low_attenuation_fraction,normal_fraction,area_mm2,touches_border,reason",
-    "bone": "level,voxels,region,trabecular_mean_hu,trabecular_median_hu,vbmd_mg_cm3,reason",
+    "bone": "level,voxels,trabecular_mean_hu,trabecular_median_hu,vbmd_mg_cm3,reason",
     "slabs": "level,first_slice,last_slice,vertebra_first_slice,vertebra_last_slice,gap,touches_border",
     "deformity": "level,anterior_mm,middle_mm,posterior_mm,anterior_posterior_ratio,middle_posterior_ratio,"
     "genant_grade,genant_shape,reason",
@@ -45,6 +45,8 @@ def test_measure_writes_the_published_scripts_numbers(tmp_path: Path, case: str,
     result = paraspinal("measure", *options, "--out", tmp_path, "--slab", slab, "--radiomics")
     assert result.exit_code == 0, result.output
     assert ("lie in more than one mask" in result.output) == (case == "edge_gaps")
+    has_bodies = (IMAGING / case / "seg" / "vertebrae_body.nii.gz").exists()
+    assert ("bone.csv is of whole vertebrae" in result.output) != has_bodies
     for name, header in MEASURED.items():
         assert (tmp_path / f"{name}.csv").read_text().splitlines()[0] == header
     numbers = json.loads((IMAGING / f"{case}_{'trab' if slab == 'body' else 'full'}.json").read_text())
