@@ -26,7 +26,7 @@ from paraspinal_assets.phantom.parameters import tiny_parameters
 from paraspinal_assets_tests.defs.small_study import make_small_study
 from paraspinal_assets_tests.docs.pages import FENCE, PAGES, ROOT, blocks
 
-PARSED_ONLY = re.compile(r" ui | --fetch|train-phantom-network| analyze |data/real|data/demo")
+PARSED_ONLY = re.compile(r" ui | --fetch|train-phantom-network| analyze |s3://|data/real|data/demo")
 SHELL = {"", "sh", "bash", "console"}
 
 
