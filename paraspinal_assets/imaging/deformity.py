@@ -4,7 +4,8 @@ Heights are measured on the mid-sagittal plane of each body's own axes: up is th
 endplates, forward is away from its posterior elements. They screen for deformity; they are no diagnosis.
 On phantoms the mean error of a height is 0.15 to 0.2 of a voxel up to 2 mm and 0.3 of a slice at 3 mm, where an
 endplate that lies along the slices is seen only to the slice. Where the heights lie 1.4 mm or more from a limit,
-1 grade of 1,260 from 1 to 1.5 mm was wrong, and at 2 mm 4 of 112 on bodies exactly along the slices, all by one.
+1 grade of 3,150 up to 1.5 mm was wrong, of a body exactly along the slices whose voxels fit endplates of either grade,
+and at 2 mm 4 of 112 on such bodies, all by one.
 Nearer to a limit the next grade is possible: the mildest grade is 1 mm wide on a body of 20 mm. Slices that are
 coarse against the body (`COARSEST`) give heights and no grade.
 

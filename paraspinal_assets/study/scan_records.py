@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, NamedTuple
 
+from pydantic_core import from_json
+
 from paraspinal_assets.imaging.dicom_sidecar import SIDECAR_KEYS
 from paraspinal_assets.imaging.nifti_header import foreign_content
 from paraspinal_assets.study.database import Database
@@ -83,7 +85,7 @@ def scan_records(
 
 
 def _from_text(text: str) -> ScanRecords:
-    content = json.loads(text)
+    content = from_json(text)  # half the time of `json`, which 100,000 scans make worth it
     return ScanRecords(
         content["scanner"], content["segmentation"], content["quality"], tuple(content["foreign"])
     )

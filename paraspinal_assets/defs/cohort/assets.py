@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from paraspinal_assets.statistics.spec import AnalysisSpec
+    from paraspinal_assets.study.scan_records import StepStanding
 
 
 SCANS_VERSION: Final = "3"
@@ -41,34 +42,53 @@ SCANS_VERSION: Final = "3"
 )
 def scans(context: TableContext) -> Tables:
     """Every scan that was found: measured, rejected, not measurable or failed, and why."""
-    from paraspinal_assets.study.scan_records import StepStanding, scan_records
-    from paraspinal_assets.study.scan_table import STEPS, quality_table, reject_shifted, scan_table
+    from paraspinal_assets.study import collector
 
-    known = {step: context.records(step) for step in STEPS}
-
-    def standing(record: Record | None) -> StepStanding:
-        if record is None:
-            return StepStanding(done=False)
-        if record.failure is not None:
-            message = record.failure.message.splitlines()[0]
-            return StepStanding(done=False, message=message, version=f"event-{record.storage_id}")
-        return StepStanding(done=True, version=record.data_version or "")
-
-    found = sorted(map(Scan.from_key, context.scans), key=attrgetter("exam", "participant"))
-    standings = {scan: {step: standing(known[step].get(scan.key)) for step in STEPS} for scan in found}
-    records = scan_records(context.workspace.database, context.workspace.store, standings, SCANS_VERSION)
-    verdicts = reject_shifted(quality_table(records), records)
-    table = scan_table(records, standings, verdicts)
+    with collector.held_back():
+        table, verdicts, headers = _scan_tables(context)
     complete = len(table) == len(context.scans) and not table.duplicated(["exam", "participant"]).any()
     counts = (table["exam"] + " " + table["status"]).value_counts().sort_index()
     return Tables(
         {"scans": table, "quality": verdicts},
         checks=[
             Check("every_scan_once", bool(complete), f"{len(table)} rows for {len(context.scans)} scans"),
-            only_allowed_headers(records),
+            headers,
         ],
         metadata={str(status): int(n) for status, n in counts.items()},
     )
+
+
+def _scan_tables(context: TableContext) -> tuple[pd.DataFrame, pd.DataFrame, Check]:
+    """The tables `scans` and `quality`, and whether headers have only what is allowed."""
+    from paraspinal_assets.study.scan_records import scan_records
+    from paraspinal_assets.study.scan_table import quality_table, reject_shifted, scan_table
+
+    workspace, standings = context.workspace, _standings(context)
+    records = scan_records(workspace.database, workspace.store, standings, SCANS_VERSION)
+    verdicts = reject_shifted(quality_table(records), records)
+    return scan_table(records, standings, verdicts), verdicts, only_allowed_headers(records)
+
+
+def _standings(context: TableContext) -> dict[Scan, dict[str, StepStanding]]:
+    """How each step of each scan stands, by exam and participant."""
+    from paraspinal_assets.study.scan_records import StepStanding
+    from paraspinal_assets.study.scan_table import STEPS
+
+    def standing(record: Record | None) -> StepStanding:
+        if record is None:
+            return not_there
+        if record.failure is not None:
+            message = record.failure.message.splitlines()[0]
+            return StepStanding(done=False, message=message, version=f"event-{record.storage_id}")
+        return StepStanding(True, None, record.data_version or "")
+
+    not_there = StepStanding(done=False)
+    known = {step: context.records(step) for step in STEPS}
+    scans = {Scan.from_key(key): key for key in context.scans}
+    return {
+        scan: {step: standing(known[step].get(scans[scan])) for step in STEPS}
+        for scan in sorted(scans, key=attrgetter("exam", "participant"))
+    }
 
 
 @table_asset(
