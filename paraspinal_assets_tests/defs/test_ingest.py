@@ -15,8 +15,10 @@ from paraspinal_assets.imaging.dicom_headers import HeaderIndex
 from paraspinal_assets.phantom.anatomy import make_phantom
 from paraspinal_assets.phantom.dicom_writer import Acquisition, write_series
 from paraspinal_assets.phantom.parameters import tiny_parameters
+from paraspinal_assets.study.place import WORK_VARIABLE
 from paraspinal_assets.study.scan import Scan
 from paraspinal_assets_tests.defs.small_study import make_small_study
+from paraspinal_assets_tests.study.object_storage import rclone_server
 
 PEOPLE = ("1001", "1002")
 SCANS = [Scan(exam, person) for exam in ("exam5", "exam6") for person in PEOPLE]
@@ -28,8 +30,8 @@ def sidecar(root: Path, scan: Scan) -> dict:
     return json.loads((root / "scans" / scan.exam / scan.participant / "ct.json").read_text())
 
 
-def converted(root: Path, scans: list[Scan]) -> dict[str, str]:
-    outcomes = list(convert_batch(scans, Workspace.open(root / "study.yaml")))
+def converted(root: Path | str, scans: list[Scan]) -> dict[str, str]:
+    outcomes = list(convert_batch(scans, Workspace.open(root)))
     assert [outcome.error for outcome in outcomes] == [None] * len(scans)
     return {outcome.scan.key: outcome.result.data_version for outcome in outcomes}
 
@@ -67,6 +69,20 @@ def test_headers_give_the_interval_where_the_tables_have_no_dates(one_tree):
     assert sidecar(one_tree, SCANS[0])["years_since_baseline"] == 0
     for path in (one_tree / "scans").rglob("*.json"):
         assert not any(date in path.read_text() for date in DATES.values())
+
+
+def test_series_in_a_bucket_have_the_same_voxels_and_intervals(one_tree, tmp_path_factory, monkeypatch):
+    folder = tmp_path_factory.mktemp("bucket")
+    monkeypatch.setenv(WORK_VARIABLE, str(folder / "work"))
+    with rclone_server(folder / "buckets") as server:
+        bucket = server.bucket(folder / "copies", prefix="tree")
+        for path in (path for path in one_tree.rglob("*") if path.is_file()):
+            bucket.upload(path.relative_to(one_tree).as_posix(), path)
+        assert converted("s3://people/tree", SCANS) == converted(one_tree, SCANS)
+        for scan in SCANS:
+            name = f"scans/{scan.exam}/{scan.participant}/ct.json"
+            assert bucket.fetch(name).read_bytes() == (one_tree / name).read_bytes()
+            assert json.loads(bucket.fetch(name).read_bytes())["years_since_baseline"] is not None
 
 
 def test_an_exam_date_concerns_its_own_scan_and_no_voxel(tmp_path):

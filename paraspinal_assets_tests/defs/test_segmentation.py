@@ -14,6 +14,8 @@ from paraspinal_assets.defs.segmentation.segmenter import make_segmenter
 from paraspinal_assets.segmenters.base import ScanInput, Segmentation
 from paraspinal_assets.segmenters.imported import ImportedSegmenter
 from paraspinal_assets.segmenters.totalsegmentator import TotalSegmentatorSegmenter
+from paraspinal_assets.study.scan import Scan
+from paraspinal_assets.study.store import StudyStore
 from paraspinal_assets_tests.defs.conftest import BuiltStudy
 
 NETWORK = Path(__file__).parents[2] / "data" / "phantom_network"
@@ -61,3 +63,24 @@ def test_a_segmentation_by_other_weights_than_recorded_is_refused(
     report = study.run(assets=STEPS, participants=frozenset({"1001"}))
     assert set(report.failed["segmentation"].values()) == {"E-SEG-06"}
     assert "0123456789abcdef" in report.messages["segmentation", "exam5-1001"]
+
+
+def test_a_scan_that_cannot_be_fetched_fails_alone(
+    new_study: Callable[[], BuiltStudy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = Scan("exam5", "1002")
+    fetch = StudyStore.fetch
+
+    def fetch_the_others(self: StudyStore, scan: Scan, artifact: str) -> Path:
+        if (scan, artifact) == (gone, "ct"):
+            raise FileNotFoundError("no object s3://people/lungs/scans/exam5/1002/ct.nii.gz")
+        return fetch(self, scan, artifact)
+
+    study = new_study()
+    study.run(assets=frozenset({"ct_nifti"}))
+    monkeypatch.setattr(StudyStore, "fetch", fetch_the_others)
+    scans = [Scan(exam, person) for exam in ("exam5", "exam6") for person in ("1001", "1002")]
+    outcomes = {outcome.scan: outcome for outcome in assets.segment(scans, study.workspace)}
+    assert outcomes.keys() == set(scans)
+    assert [scan for scan, outcome in outcomes.items() if outcome.result is None] == [gone]
+    assert "no object" in str(outcomes[gone].error)
