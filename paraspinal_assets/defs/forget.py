@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import dagster as dg
@@ -18,6 +18,7 @@ from paraspinal_assets.study.erase import (
     erase_fingerprints,
     erase_rows,
     past_exams,
+    published_objects,
     rows_naming,
     scan_folders,
     scan_objects,
@@ -81,7 +82,8 @@ def forget(workspace: Workspace, instance: dg.DagsterInstance, participant: str)
         _erase_lines(path, traces)
     for path in workspace.store.dagster_home.rglob("*.db"):
         compact_sqlite(path)
-    return find(workspace, instance, participant)
+    found = find(workspace, instance, participant)
+    return replace(found, ours=(*found.ours, *published_objects(workspace.store)))
 
 
 def _traces(workspace: Workspace, instance: dg.DagsterInstance, participant: str) -> Traces:

@@ -45,6 +45,15 @@ def scan_objects(store: StudyStore, participant: str, exams: Iterable[str]) -> l
     return sorted(found)
 
 
+def published_objects(store: StudyStore) -> list[str]:
+    """Addresses of report and exports of a study in a bucket, earlier versions of objects too."""
+    home = store.home
+    if home is None:
+        return []
+    folders = (store.report_folder.name, store.exports_folder.name)
+    return sorted({f"{home.url}/{name}" for folder in folders for name, _ in home.versions(f"{folder}/")})
+
+
 def past_exams(store: StudyStore) -> set[str]:
     """Exams that have had a scan."""
     folders = {path.name for path in store.root.glob("scans/*") if path.is_dir()}

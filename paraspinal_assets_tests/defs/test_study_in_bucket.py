@@ -16,6 +16,7 @@ from paraspinal_assets.defs.instance import environment, study_instance
 from paraspinal_assets.defs.rules import RULES
 from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets.errors import StorageError, StudyError
+from paraspinal_assets.study.erase import published_objects
 from paraspinal_assets.study.place import WORK_VARIABLE, StudyPlace
 from paraspinal_assets_tests.defs.conftest import BuiltStudy
 from paraspinal_assets_tests.defs.small_study import PEOPLE, write_scan
@@ -63,7 +64,9 @@ class Case:
         self.one_table = self.run(SCANS)
         self.ages = self.workspace.database.read("clinical")["age"]
 
+        self.published = [published_objects(self.workspace.store)]
         self.forgotten = paraspinal("forget", "1003", ADDRESS)
+        self.published.append(published_objects(self.workspace.store))
         self.without = server.objects()
         self.anew = self.run(SCANS)
         self.left = server.objects()
@@ -193,6 +196,8 @@ def test_a_forgotten_participant_is_in_no_result(case: Case) -> None:
     assert "0 places name the participant" in said.output
     assert [name for name in case.without if name.startswith("scans/") and "/1003/" in name] == []
     assert [name for name in case.without if name.startswith(("report/", "exports/"))] == []
+    assert f"{ADDRESS}/report/report.html" in case.published[0]
+    assert case.published[1] == []
     assert f"{ADDRESS}/incoming/exam5/1003.nii.gz" in said.output
     assert f"{ADDRESS}/people.csv: 1 rows" in said.output
 
