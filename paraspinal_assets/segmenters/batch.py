@@ -35,7 +35,7 @@ from paraspinal_assets.segmenters.resampling import Resampled
 from paraspinal_assets.segmenters.weights import BodyTask, NetworkSpec, WeightsReport
 
 LOOKAHEAD: Final = 2
-"""Scans that are begun before the first of those in work is handed over, one more for every lane after the first."""
+"""Scans for every lane that are begun before the first of those in work is handed over."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,6 @@ class Worker:
         self, options: WorkerOptions, report: WeightsReport, device: str, model: dict[str, object]
     ) -> None:
         self.options, self.device, self.weights, self.model = options, device, report.folder, model
-        package.private_home(options.home_dir, report.folder)
         self.reuse = package.can_reuse_networks()
         self.networks: dict[str, package.Network] = {}
         self.specs = [network.spec for network in report.networks]
@@ -115,8 +114,15 @@ class Worker:
         check_size(scan.key, grid_of_file(scan.ct_path), limit_bytes=self.options.memory_limit_bytes)
         volume = read_volume(scan.ct_path)
         check_intensities(scan.key, volume)
-        prepared = prepare(volume, self.specs, body_crop_mm=self.options.body_crop_mm)
+        prepared = prepare(volume, self.specs, body_crop_mm=self.options.body_crop_mm, device=self.device)
         return Ready(volume, prepared, time.perf_counter() - start)
+
+    def load(self) -> None:
+        """Load the networks that are not in memory."""
+        with self._loading:
+            for spec in self.specs:
+                if spec.role not in self.networks:
+                    self.networks[spec.role] = self._load(spec)
 
     def infer(self, scan: ScanInput, ready: Future[Ready]) -> Inferred:
         """Run the networks, again with less memory where it ran out."""
@@ -167,16 +173,14 @@ class Worker:
     def _predict(self, ready: Ready) -> Prediction:
         if not self.reuse:
             return self._public(ready.volume)
-        with self._loading:
-            for spec in self.specs:
-                if spec.role not in self.networks:
-                    self.networks[spec.role] = self._load(spec)
+        self.load()
         return predict(
             ready.volume,
             self.networks,
             self.options.classes,
             prepared=ready.prepared,
             body_crop_mm=self.options.body_crop_mm,
+            device=self.device,
         )
 
     def _load(self, spec: NetworkSpec) -> package.Network:
@@ -235,11 +239,15 @@ def in_parallel(worker: Worker, scans: Iterable[ScanInput]) -> Iterator[Segmenta
     reader, runner, finisher = pools
     waiting: deque[Future[Segmentation | SegmentationFailure]] = deque()
     try:
+        if worker.reuse:
+            runner.submit(
+                worker.load
+            )  # beside the reading of the first scans; its errors come again with each
         for scan in scans:
             ready = reader.submit(worker.read, scan)
             inferred = runner.submit(worker.infer, scan, ready)
             waiting.append(finisher.submit(_result, worker, scan, inferred))
-            if len(waiting) > LOOKAHEAD + worker.lanes - 1:
+            if len(waiting) > LOOKAHEAD * worker.lanes:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

@@ -51,7 +51,7 @@ def resolve_device(wanted: str, *, fast: bool = False) -> str:
         return "cpu"
     import torch
 
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    count = _gpus()
     if count > int(index or 0):
         return f"cuda:{index}" if index else "cuda"
     seen = f"torch {torch.__version__} sees {count} GPUs, CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES')}"
@@ -63,6 +63,18 @@ def resolve_device(wanted: str, *, fast: bool = False) -> str:
         )
     _log.warning("no GPU (%s): segmenting on the CPU, about %s minutes per chest CT", seen, CPU_MINUTES[fast])
     return "cpu"
+
+
+def gpu_count(wanted: str) -> int:
+    """GPUs that scans of a study can be spread over: all that there are, or the one that the study names."""
+    return min(_gpus(), 1) if ":" in wanted else _gpus()
+
+
+def _gpus() -> int:
+    """GPUs of which torch knows, which heeds CUDA_VISIBLE_DEVICES."""
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 @contextmanager
@@ -82,11 +94,7 @@ def own_device(device: str, folder: Path, *, gpus: int | None = None) -> Iterato
     if kind != "cuda":
         yield device
         return
-    if gpus is None:
-        import torch
-
-        gpus = torch.cuda.device_count()
-    numbers = [int(index)] if index else range(gpus)
+    numbers = [int(index)] if index else range(_gpus() if gpus is None else gpus)
     folder.mkdir(parents=True, exist_ok=True)
     while True:
         for number in numbers:

@@ -68,6 +68,7 @@ def predict(
     *,
     prepared: Mapping[str, Resampled] | None = None,
     body_crop_mm: float | None = None,
+    device: str = "cpu",
 ) -> Prediction:
     """Run the networks over one CT.
 
@@ -84,6 +85,8 @@ def predict(
     body_crop_mm
         Look for bodies only around the vertebrae found, with this margin; None looks everywhere, as the
         task ``vertebrae_body`` does.
+    device
+        Where the CT is resampled.
     """
     shape = volume.data.shape
     wanted = np.zeros(256, dtype=bool)
@@ -92,12 +95,13 @@ def predict(
 
     network = networks["rough"]
     ready = prepared or {}
-    image = ready.get("rough") or resample_linear(volume.data, volume.affine, network.spec.spacing_mm)
+    spacing = network.spec.spacing_mm
+    image = ready.get("rough") or resample_linear(volume.data, volume.affine, spacing, device=device)
     box = box_around(wanted[network(image.data, image.edges)], shape, CROP_MARGIN_MM, edges) or _NOWHERE
     total = np.zeros(tuple(part.stop - part.start for part in box), dtype=np.uint8, order="F")
     bodies = np.zeros(total.shape, dtype=np.bool_, order="F") if "bodies" in networks else None
     if total.size:
-        total[...] = _total(volume.data[box], volume.affine, networks, wanted)
+        total[...] = _total(volume.data[box], volume.affine, networks, wanted, device)
     if bodies is None or not total.size:
         return Prediction(total, bodies, box)
 
@@ -109,8 +113,8 @@ def predict(
         vertebrae[box] = np.isin(total, numbers)
         where = box_around(vertebrae, shape, body_crop_mm, edges)
     if where is not None:
-        part = volume.data[where]
-        image = ready.get("bodies") or resample_linear(part, volume.affine, network.spec.spacing_mm)
+        part, spacing = volume.data[where], network.spec.spacing_mm
+        image = ready.get("bodies") or resample_linear(part, volume.affine, spacing, device=device)
         both = _overlap(where, box)
         bodies[_within(both, box)] = resample_nearest(
             bodies_of(image, network), part.shape, _within(both, where)
@@ -119,12 +123,12 @@ def predict(
 
 
 def prepare(
-    volume: Volume, specs: Iterable[NetworkSpec], *, body_crop_mm: float | None
+    volume: Volume, specs: Iterable[NetworkSpec], *, body_crop_mm: float | None, device: str = "cpu"
 ) -> dict[str, Resampled]:
     """What can be resampled before any network has run: the whole CT, for those that look at it whole."""
     roles = ("rough",) if body_crop_mm is not None else ("rough", "bodies")
     return {
-        spec.role: resample_linear(volume.data, volume.affine, spec.spacing_mm)
+        spec.role: resample_linear(volume.data, volume.affine, spec.spacing_mm, device=device)
         for spec in specs
         if spec.role in roles
     }
@@ -135,15 +139,16 @@ def _total(
     affine: NDArray[np.float64],
     networks: Mapping[str, Network],
     wanted: NDArray[np.bool_],
+    device: str,
 ) -> NDArray[np.uint8]:
     """Numbers of the task ``total`` in a cropped CT (``nnUNet_predict_image``)."""
     if part.dtype.kind == "f":
         part = part.astype(np.int32)  # crop_to_mask truncates before it resamples
     if "total" in networks:
-        image = resample_linear(part, affine, networks["total"].spec.spacing_mm)
+        image = resample_linear(part, affine, networks["total"].spec.spacing_mm, device=device)
         combined = networks["total"](image.data, image.edges)
     else:
-        image = resample_linear(part, affine, networks["muscles"].spec.spacing_mm)
+        image = resample_linear(part, affine, networks["muscles"].spec.spacing_mm, device=device)
         combined = np.zeros(image.data.shape, dtype=np.uint8)
         for role, name in _PARTS.items():
             mapped = _part_table(name)[networks[role](image.data, image.edges)]

@@ -11,6 +11,7 @@ import contextlib
 import importlib.metadata
 import io
 import json
+import logging
 import os
 import sys
 import threading
@@ -24,6 +25,8 @@ from numpy.typing import NDArray
 
 from paraspinal_assets.errors import SegmentationError
 from paraspinal_assets.segmenters.weights import PLACEHOLDERS, NetworkSpec, weights_name
+
+_log = logging.getLogger(__name__)
 
 TESTED: Final = {"TotalSegmentator": ("2.18.",), "nnunetv2": ("2.8.",)}
 """Version prefixes for which reusing networks was shown to give the voxels of the public call."""
@@ -72,6 +75,14 @@ def private_home(home_dir: Path, weights: Path) -> None:
         os.environ[name] = str(weights)
 
 
+def import_networks() -> None:
+    """Import what networks need: ten seconds, in which a GPU need not be held, and longer beside other threads."""
+    try:
+        register_trainers()
+    except Exception as error:  # noqa: BLE001 - it comes again when a network is loaded, and belongs to a scan there
+        _log.warning("cannot import nnU-Net: %s", error)
+
+
 def register_trainers() -> None:
     """Tell nnU-Net its trainer classes, so that it does not search for them.
 
@@ -117,6 +128,8 @@ class Network:
         """
         import torch
 
+        from paraspinal_assets.segmenters.gpu import copy_to_gpu
+
         p = self.predictor
         plans, configuration = p.plans_manager, p.configuration_manager
         preprocessor = configuration.preprocessor_class(verbose=False)
@@ -131,8 +144,11 @@ class Network:
         shape = tuple(properties["shape_after_cropping_and_before_resampling"])
         labels = np.zeros(properties["shape_before_cropping"], dtype=np.uint8)
         box = tuple(slice(low, high) for low, high in properties["bbox_used_for_cropping"])
+        tensor = torch.from_numpy(data)
+        if p.perform_everything_on_device:
+            tensor = copy_to_gpu(tensor, p.device)
         with self._turn:
-            scores = p.predict_sliding_window_return_logits(torch.from_numpy(data))
+            scores = p.predict_sliding_window_return_logits(tensor)
             if scores.shape[1:] != shape:
                 scores = configuration.resampling_fn_probabilities(
                     scores.cpu(), shape, configuration.spacing, properties["spacing"]
@@ -149,7 +165,8 @@ class Network:
         import torch
 
         self.predictor.perform_everything_on_device = False
-        if torch.cuda.is_available():
+        if self.predictor.device.type == "cuda":
+            self.predictor.network.forget()
             torch.cuda.empty_cache()
 
 
@@ -177,14 +194,17 @@ def load_network(weights: Path, spec: NetworkSpec, device: str) -> Network:
     """Load a network from nnU-Net's results folder onto ``cpu`` or ``cuda:N``."""
     import torch
     from nnunetv2.configuration import default_num_processes
-    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+    from nnunetv2.inference import predict_from_raw_data as nnunet
 
+    # nnU-Net gives the GPU's free memory back three times a volume, and each time waits for all kernels. torch
+    # does so by itself when it needs the memory.
+    nnunet.empty_cache = lambda device: None
     register_trainers()
     # As nnU-Net does for every volume: sums in another number of threads are rounded otherwise.
     torch.set_num_threads(min(torch.get_num_threads(), default_num_processes))
     on = torch.device(device)
     with contextlib.redirect_stdout(io.StringIO()):  # on a CPU the constructor always announces just that
-        predictor = nnUNetPredictor(
+        predictor = nnunet.nnUNetPredictor(
             tile_step_size=spec.step,
             use_gaussian=True,
             use_mirroring=False,
@@ -201,6 +221,11 @@ def load_network(weights: Path, spec: NetworkSpec, device: str) -> Network:
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     predictor.list_of_parameters = []  # a second copy: the network has its only fold's
+    if on.type == "cuda":
+        from paraspinal_assets.segmenters.recorded import RecordedNetwork
+
+        patch = (1, 1, *predictor.configuration_manager.patch_size)  # of one channel, the CT
+        predictor.network = RecordedNetwork(predictor.network, patch, on)
     return Network(spec, predictor)
 
 

@@ -6,6 +6,7 @@ The same sums in the same order, plane by plane, give the same voxels in a fifth
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +27,7 @@ class Resampled:
 
 
 @dataclass(frozen=True)
-class _Neighbours:
+class Neighbours:
     """For every index of a new axis: the two old indices around it and what each of them weighs."""
 
     below: NDArray[np.intp]
@@ -41,7 +42,9 @@ def voxel_edges(affine: NDArray[np.float64]) -> Edges:
     return edges
 
 
-def resample_linear(data: NDArray[Any], affine: NDArray[np.float64], spacing_mm: float) -> Resampled:
+def resample_linear(
+    data: NDArray[Any], affine: NDArray[np.float64], spacing_mm: float, *, device: str = "cpu"
+) -> Resampled:
     """Linear resampling to cubes, corner voxels aligned, values truncated to integers (``change_spacing``).
 
     Parameters
@@ -52,6 +55,8 @@ def resample_linear(data: NDArray[Any], affine: NDArray[np.float64], spacing_mm:
         Its affine, or that of the image it was cut from: only the voxel edges count.
     spacing_mm
         Edge of the cubes.
+    device
+        Where the sums are done, as torch names it; they are the same everywhere.
     """
     edges = voxel_edges(affine)
     zoom: NDArray[np.float64] = edges / np.full(3, spacing_mm)
@@ -60,7 +65,7 @@ def resample_linear(data: NDArray[Any], affine: NDArray[np.float64], spacing_mm:
     new_affine = affine.copy()
     new_affine[:3, :3] /= zoom
     shape = [round(float(n * factor)) for n, factor in zip(data.shape, zoom, strict=True)]
-    return Resampled(_zoom_linear(data, shape), voxel_edges(new_affine))
+    return Resampled(_zoom_linear(data, shape, device), voxel_edges(new_affine))
 
 
 def resample_nearest(labels: NDArray[Any], shape: Sequence[int], part: Slices | None = None) -> NDArray[Any]:
@@ -90,9 +95,16 @@ def nearest_indices(old: Sequence[int], new: Sequence[int]) -> list[NDArray[np.i
     return indices
 
 
-def _zoom_linear(data: NDArray[Any], shape: Sequence[int]) -> NDArray[np.int32]:
+def _zoom_linear(data: NDArray[Any], shape: Sequence[int], device: str) -> NDArray[np.int32]:
     """``ndimage.zoom(data, order=1, mode="nearest", output=float)`` truncated to integers."""
     x, y, z = (_neighbours(n_old, n_new) for n_old, n_new in zip(data.shape, shape, strict=True))
+    if device != "cpu":
+        import torch
+
+        from paraspinal_assets.segmenters.gpu import zoom_linear
+
+        with contextlib.suppress(torch.OutOfMemoryError):  # the GPU is full of networks: here, then
+            return zoom_linear(data, shape, (x, y, z), torch.device(device))
     result = np.empty(shape[::-1], dtype=np.int32)
     total, term = np.empty(result.shape[1:]), np.empty(result.shape[1:])
     planes: dict[int, list[NDArray[np.float64]]] = {}
@@ -108,7 +120,7 @@ def _zoom_linear(data: NDArray[Any], shape: Sequence[int]) -> NDArray[np.int32]:
     return result.transpose(2, 1, 0)
 
 
-def _in_plane(plane: NDArray[Any], x: _Neighbours, y: _Neighbours) -> list[NDArray[np.float64]]:
+def _in_plane(plane: NDArray[Any], x: Neighbours, y: Neighbours) -> list[NDArray[np.float64]]:
     """Weighted values of the four voxels around every new place in a plane ``(y, x)``, in the order scipy adds them."""
     corners = []
     for columns, x_weight in ((x.below, x.weight_below), (x.above, x.weight_above)):
@@ -119,9 +131,9 @@ def _in_plane(plane: NDArray[Any], x: _Neighbours, y: _Neighbours) -> list[NDArr
     return corners
 
 
-def _neighbours(n_old: int, n_new: int) -> _Neighbours:
+def _neighbours(n_old: int, n_new: int) -> Neighbours:
     """As scipy takes them: rounding may put the last place a hair beyond the last voxel, which then counts twice."""
     at = np.arange(n_new) * ((n_old - 1) / (n_new - 1) if n_new > 1 else 1.0)
     below = np.floor(np.minimum(at, n_old - 1)).astype(np.intp)
     weight_below = 1.0 - (at - below)
-    return _Neighbours(below, np.minimum(below + 1, n_old - 1), weight_below, 1.0 - weight_below)
+    return Neighbours(below, np.minimum(below + 1, n_old - 1), weight_below, 1.0 - weight_below)

@@ -119,6 +119,8 @@ class TotalSegmentatorSegmenter:
     ) -> Iterator[Segmentation | SegmentationFailure]:
         from paraspinal_assets.segmenters.batch import Worker, in_parallel
 
+        package.private_home(self.home_dir, report.folder)
+        package.import_networks()
         if device == "cpu":  # where workers share the memory; beside a GPU it only costs time
             return_freed_memory()
         with own_device(device, self.home_dir.parent) as mine:

@@ -78,6 +78,11 @@ class SegmentationSettings(Settings):
         False, description="Imported masks on another grid: resample (nearest neighbour), not refuse."
     )
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the study asks for a GPU, rather than taking one where it is."""
+        return self.device.startswith("gpu")
+
 
 class ReaderSettings(Settings):
     """Decisions and manual masks of human readers."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from totalsegmentator.cropping import crop_to_mask
@@ -28,13 +29,20 @@ def rotated(edges: tuple[float, float, float]) -> np.ndarray:
     return affine
 
 
+@pytest.mark.parametrize("device", ["cpu", "torch"])
 @settings(max_examples=25, deadline=None)
-@given(st.tuples(SIZES, SIZES, SIZES), st.tuples(EDGES, EDGES, EDGES), st.sampled_from([1.5, 3.0, 6.0]))
-def test_linear_resampling_is_that_of_the_package(shape, edges, spacing):
-    data = np.random.default_rng(0).integers(-1024, 1500, shape).astype(np.int16)
+@given(
+    shape=st.tuples(SIZES, SIZES, st.integers(9, 90)),
+    edges=st.tuples(EDGES, EDGES, EDGES),
+    spacing=st.sampled_from([1.5, 3.0, 6.0]),
+)
+def test_linear_resampling_is_that_of_the_package(device, shape, edges, spacing):
+    if device == "torch":  # the sums of a GPU, on one where there is one
+        device = "cuda" if torch.cuda.is_available() else "cpu:0"
+    data = np.random.default_rng(0).integers(-1024, 1500, shape).astype(np.int16)[:, ::-1]
     affine = rotated(edges)
     theirs = change_spacing(nib.Nifti1Image(data, affine), spacing, order=1, dtype=np.int32)
-    ours = resample_linear(data, affine, spacing)
+    ours = resample_linear(data, affine, spacing, device=device)
     np.testing.assert_array_equal(ours.data, np.asanyarray(theirs.dataobj))
     np.testing.assert_array_equal(ours.edges, np.array(theirs.header.get_zooms()))
 
@@ -70,7 +78,6 @@ def test_label_numbers_are_those_of_the_package():
 
 
 def test_argmax_is_the_first_of_equals():
-    torch = pytest.importorskip("torch")
     from paraspinal_assets.segmenters.package import _first_maximum
 
     scores = np.random.default_rng(0).integers(0, 4, (30, 6, 7, 8)).astype(np.float16)

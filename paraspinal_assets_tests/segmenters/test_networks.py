@@ -145,7 +145,7 @@ def compare_with_public_call(
     package.private_home(home, network_dir)
     report = check_weights(network_dir, fast=fast, bodies=bodies)
     networks = {n.spec.role: package.load_network(network_dir, n.spec, device) for n in report.networks}
-    ours = predict(ct, networks, CLASSES)
+    ours = predict(ct, networks, CLASSES, device=device)
     assert ours.box is not None
     assert ours.bodies is None or ours.bodies.shape == ours.total.shape
     total = np.zeros(ct.data.shape, np.uint8)
@@ -165,6 +165,28 @@ def test_voxels_are_those_of_the_public_call(
 ) -> None:
     compare_with_public_call(network_dir, tmp_path, phantom.ct, fast=True, bodies=False)
     assert connections == []
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_kernels_replayed_on_a_gpu_give_the_same_scores(network_dir: Path, tmp_path: Path) -> None:
+    package.private_home(tmp_path, network_dir)
+    for found in check_weights(network_dir, fast=False, bodies=True).networks:
+        predictor = package.load_network(network_dir, found.spec, "cuda").predictor
+        shape = (1, 1, *predictor.configuration_manager.patch_size)
+        patches = [
+            torch.randn(shape, device="cuda", generator=torch.Generator("cuda").manual_seed(i))
+            for i in (1, 2)
+        ]
+        with torch.inference_mode(), torch.autocast("cuda"):
+            replayed = [predictor.network(patch).clone() for patch in patches]
+            predictor.network.forget()
+            one_by_one = [predictor.network(patch) for patch in patches]
+            predictor.network.network.float()  # weights as autocast halves them
+            from_floats = [predictor.network(patch) for patch in patches]
+        assert not torch.equal(replayed[0], replayed[1])
+        for a, b, c in zip(replayed, one_by_one, from_floats, strict=True):
+            assert torch.equal(a, b)
+            assert torch.equal(a, c)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")

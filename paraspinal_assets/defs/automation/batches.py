@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import dagster as dg
 
 from paraspinal_assets.defs.rules import RULES
 from paraspinal_assets.errors import StudyError
+from paraspinal_assets.study.settings import Study
+
+GPU_BATCH: Final = 500
+"""Scans per segmentation run on a GPU: starting a run takes as long as some forty scans."""
 
 Asset = dg.AssetsDefinition | dg.AssetSpec
+
+
+def chosen_sizes(study: Study) -> dict[str, int]:
+    """Asset -> scans per run, where the study file decides it: by a number, or by naming a GPU."""
+    return ({"segmentation": GPU_BATCH} if study.segmentation.on_gpu else {}) | study.automation.batch
 
 
 def batch_sizes(chosen: Mapping[str, int]) -> dict[str, int]:

@@ -13,7 +13,7 @@ import dagster as dg
 
 from paraspinal_assets.defs.abandoned import close_abandoned
 from paraspinal_assets.defs.automation.batch import COMMAND_TAG
-from paraspinal_assets.defs.automation.batches import batch_sizes
+from paraspinal_assets.defs.automation.batches import batch_sizes, chosen_sizes
 from paraspinal_assets.defs.automation.run_lock import exclusive
 from paraspinal_assets.defs.automation.staleness import Assessment, Staleness, State
 from paraspinal_assets.defs.automation.worker_pool import WorkerPool
@@ -24,6 +24,7 @@ from paraspinal_assets.defs.scan_asset import SCANS
 from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets.errors import StudyError
 from paraspinal_assets.study.scan import Scan
+from paraspinal_assets.study.settings import Study
 
 BATCHES_PER_WORKER: Final = 3
 """Enough batches that no worker waits long for the last one, few enough that a run's start-up does not count."""
@@ -112,7 +113,7 @@ def run_study(
         incoming = look(workspace, instance, index, progress.looking, unattended=unattended)
         report = Report(problems=take_in(incoming, instance), held=incoming.held)
         scans = instance.get_dynamic_partitions(SCANS.name or "")
-        sizes = batch_sizes(workspace.study.automation.batch)
+        sizes = batch_sizes(chosen_sizes(workspace.study))
         assessment = Assessment()
         with WorkerPool(workers, workspace, index) as pool:
             for wave in waves():
@@ -120,7 +121,8 @@ def run_study(
                 staleness.assess_more(assessment, wave)
                 wanted = todo = _todo(wave, assessment, selection)
                 for attempt in _ATTEMPTS:
-                    lost = attempt(list(_tasks(todo, scans, workers, sizes)), pool, progress)
+                    sharing = _sharing(todo, workers, workspace.study)
+                    lost = attempt(list(_tasks(todo, scans, sharing, sizes)), pool, progress)
                     if any(todo.values()):
                         staleness.assess_more(assessment, wave)
                     if not lost:
@@ -155,14 +157,28 @@ class _Task:
         return max(1, len(self.keys))
 
 
+def _sharing(todo: Mapping[AssetRule, list[str | None]], workers: int, study: Study) -> dict[str, int]:
+    """Asset with scans to do -> batches that they are to be split into, for all workers or GPUs to have work."""
+    batches = {rule.name: workers * BATCHES_PER_WORKER for rule, keys in todo.items() if keys}
+    if "segmentation" in batches and study.segmentation.on_gpu:
+        from paraspinal_assets.segmenters.devices import gpu_count
+
+        gpus = min(workers, gpu_count(study.segmentation.device))
+        batches["segmentation"] = gpus * BATCHES_PER_WORKER if gpus > 1 else 1
+    return batches
+
+
 def _tasks(
-    todo: dict[AssetRule, list[str | None]], scans: Sequence[str], workers: int, sizes: Mapping[str, int]
+    todo: Mapping[AssetRule, list[str | None]],
+    scans: Sequence[str],
+    batches: Mapping[str, int],
+    sizes: Mapping[str, int],
 ) -> Iterator[_Task]:
     position = {key: number for number, key in enumerate(scans)}
     for rule, keys in todo.items():
-        if rule.partitioned:
+        if rule.partitioned and keys:
             wanted = sorted((key for key in keys if key is not None), key=position.__getitem__)
-            size = max(1, min(sizes[rule.name], math.ceil(len(wanted) / (workers * BATCHES_PER_WORKER))))
+            size = min(sizes[rule.name], math.ceil(len(wanted) / batches[rule.name]))
             yield from (_Task(rule.name, batch) for batch in contiguous(wanted, position, size))
         elif keys:
             yield _Task(rule.name)

@@ -3,8 +3,12 @@ from __future__ import annotations
 import pytest
 
 from paraspinal_assets.defs.asset_definitions import asset_definitions
-from paraspinal_assets.defs.automation.batches import batch_sizes, with_batches
+from paraspinal_assets.defs.automation import runner
+from paraspinal_assets.defs.automation.batches import batch_sizes, chosen_sizes, with_batches
+from paraspinal_assets.defs.rules import RULES
 from paraspinal_assets.errors import StudyError
+from paraspinal_assets.segmenters import devices
+from paraspinal_assets_tests.study.builders import study
 
 
 def test_the_study_file_sets_the_scans_per_run() -> None:
@@ -30,3 +34,27 @@ def test_sizes_that_dagster_would_mix_up_are_refused(chosen: dict[str, int], wor
     with pytest.raises(StudyError, match=words) as raised:
         batch_sizes(chosen)
     assert raised.value.code == "E-STUDY-60"
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "batch", "expected"),
+    [
+        ("cpu", 1, {}, [20] * 50),
+        ("auto", 1, {}, [20] * 50),
+        ("gpu", 1, {}, [500, 500]),
+        ("gpu:1", 4, {}, [500, 500]),
+        ("gpu", 4, {}, [84] * 11 + [76]),
+        ("gpu", 0, {}, [500, 500]),
+        ("gpu", 1, {"segmentation": 200}, [200] * 5),
+    ],
+)
+def test_a_gpu_is_given_few_long_runs(monkeypatch, device, gpus, batch, expected) -> None:
+    monkeypatch.setattr(devices, "_gpus", lambda: gpus)
+    keys = [f"exam5-{number}" for number in range(1000)]
+    todo = {RULES["segmentation"]: list(keys), RULES["quality"]: list(keys), RULES["cohort"]: [None]}
+    settings = study(segmentation={"device": device}, automation={"batch": batch})
+    sharing = runner._sharing(todo, 16, settings)
+    tasks = list(runner._tasks(todo, keys, sharing, batch_sizes(chosen_sizes(settings))))
+    assert [task.size for task in tasks if task.asset == "segmentation"] == expected
+    assert {task.size for task in tasks if task.asset == "quality"} <= {21, 13}
+    assert [task.keys for task in tasks if task.asset == "cohort"] == [()]
