@@ -11,7 +11,7 @@ On a CPU, reduced size, with the phantom network::
 
 On a GPU, full size, random weights in the true architecture (the published ones with ``--weights DIR``)::
 
-    python -m benchmarks.segmentation --scans 100 --others 2 --device gpu \\
+    python -m benchmarks.segmentation --scans 500 --others 1 --device gpu \\
         --size 512 512 350 --spacing 0.7 0.7 1 --networks true
 
 Last it prints how well (c) agrees with (b): the lowest Dice coefficient of any class in any scan that both did.

@@ -65,15 +65,16 @@ def test_a_segmentation_by_other_weights_than_recorded_is_refused(
     assert "0123456789abcdef" in report.messages["segmentation", "exam5-1001"]
 
 
+@pytest.mark.parametrize("what", ["ct", "ct_sidecar"])
 def test_a_scan_that_cannot_be_fetched_fails_alone(
-    new_study: Callable[[], BuiltStudy], monkeypatch: pytest.MonkeyPatch
+    new_study: Callable[[], BuiltStudy], monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     gone = Scan("exam5", "1002")
     fetch = StudyStore.fetch
 
     def fetch_the_others(self: StudyStore, scan: Scan, artifact: str) -> Path:
-        if (scan, artifact) == (gone, "ct"):
-            raise FileNotFoundError("no object s3://people/lungs/scans/exam5/1002/ct.nii.gz")
+        if (scan, artifact) == (gone, what):
+            raise FileNotFoundError("no object s3://people/lungs/scans/exam5/1002/")
         return fetch(self, scan, artifact)
 
     study = new_study()

@@ -5,6 +5,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nibabel as nib
@@ -16,7 +17,7 @@ from paraspinal_assets.errors import SegmentationError
 from paraspinal_assets.imaging.labels import body_label, rest_label
 from paraspinal_assets.imaging.reasons import REASONS
 from paraspinal_assets.imaging.volume import Volume
-from paraspinal_assets.segmenters import batch, package
+from paraspinal_assets.segmenters import batch, package, totalsegmentator
 from paraspinal_assets.segmenters.base import ScanInput, Segmentation, SegmentationFailure, Segmenter
 from paraspinal_assets.segmenters.factory import make_segmenter
 from paraspinal_assets.segmenters.inference import TOTAL_NUMBERS, Prediction
@@ -120,6 +121,40 @@ def test_out_of_memory_is_tried_once_more(
     assert (item.error.code if isinstance(item, SegmentationFailure) else None) == code
     if isinstance(item, Segmentation):
         assert item.performance["saving_memory"] is True
+
+
+def test_a_gpu_is_taken_only_when_packages_are_imported(
+    instead_of_networks, network_dir, tmp_path, phantom_ct, monkeypatch
+):
+    order: list[str] = []
+
+    @contextmanager
+    def taken(device: str, _: Path) -> Iterator[str]:
+        order.append("device")
+        yield device
+
+    monkeypatch.setattr(package, "register_trainers", lambda: order.append("import"))
+    monkeypatch.setattr(totalsegmentator, "own_device", taken)
+    instead_of_networks.append(None)
+    item = next(segmenter(network_dir, tmp_path).segment([ScanInput("exam5-1", phantom_ct)]))
+    assert isinstance(item, Segmentation), item.error
+    assert order == ["import", "device"]
+
+
+def test_packages_that_cannot_be_imported_are_an_error_of_each_scan(
+    network_dir, tmp_path, phantom_ct, monkeypatch
+):
+    def broken() -> None:
+        raise ImportError("libcudart.so.13: cannot open shared object file")
+
+    monkeypatch.setattr(package, "register_trainers", broken)
+    scans = [ScanInput(f"exam5-{i}", phantom_ct) for i in range(2)]
+    items = list(segmenter(network_dir, tmp_path).segment(scans))
+    assert [item.key for item in items] == ["exam5-0", "exam5-1"]
+    for item in items:
+        assert isinstance(item, SegmentationFailure)
+        assert item.error.code == "E-SEG-34"
+        assert "libcudart" in str(item.error)
 
 
 def test_memory_of_the_first_try_is_free_in_the_second(

@@ -35,9 +35,14 @@ def segment(scans: Sequence[Scan], workspace: Workspace) -> Iterator[ScanOutcome
     store = workspace.store
     wanted: dict[tuple[bool, int], list[Scan]] = {}
     for scan in scans:
-        sidecar = store.read_record(scan, "ct_sidecar")
-        if "reason" in sidecar:
-            yield ScanOutcome(scan, result=_not_measurable(scan, str(sidecar["reason"]), workspace))
+        try:
+            reason = store.read_record(scan, "ct_sidecar").get("reason")
+            unusable = None if reason is None else _not_measurable(scan, str(reason), workspace)
+        except Exception as error:  # noqa: BLE001 - as for any asset of a scan, the others go on
+            yield ScanOutcome(scan, error=error)
+            continue
+        if unusable is not None:
+            yield ScanOutcome(scan, result=unusable)
         else:
             kind = (uses_network(workspace.study, scan), names_are_off_by(workspace, scan))
             wanted.setdefault(kind, []).append(scan)
