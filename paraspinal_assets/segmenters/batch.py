@@ -240,9 +240,8 @@ def in_parallel(worker: Worker, scans: Iterable[ScanInput]) -> Iterator[Segmenta
     waiting: deque[Future[Segmentation | SegmentationFailure]] = deque()
     try:
         if worker.reuse:
-            runner.submit(
-                worker.load
-            )  # beside the reading of the first scans; its errors come again with each
+            # Beside the reading of the first scans. Its errors come again with each of them.
+            runner.submit(worker.load)
         for scan in scans:
             ready = reader.submit(worker.read, scan)
             inferred = runner.submit(worker.infer, scan, ready)
