@@ -114,7 +114,9 @@ class Worker:
         check_size(scan.key, grid_of_file(scan.ct_path), limit_bytes=self.options.memory_limit_bytes)
         volume = read_volume(scan.ct_path)
         check_intensities(scan.key, volume)
-        prepared = prepare(volume, self.specs, body_crop_mm=self.options.body_crop_mm, device=self.device)
+        # The package's own call reads and resamples for itself.
+        specs = self.specs if self.reuse else ()
+        prepared = prepare(volume, specs, body_crop_mm=self.options.body_crop_mm, device=self.device)
         return Ready(volume, prepared, time.perf_counter() - start)
 
     def load(self) -> None:

@@ -80,8 +80,8 @@ class SegmentationSettings(Settings):
 
     @property
     def on_gpu(self) -> bool:
-        """Whether the study asks for a GPU, rather than taking one where it is."""
-        return self.device.startswith("gpu")
+        """Whether networks segment the scans of the study, on a GPU that it asks for by name."""
+        return self.segmenter == "totalsegmentator" and self.device.startswith("gpu")
 
 
 class ReaderSettings(Settings):
