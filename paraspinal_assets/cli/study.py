@@ -140,8 +140,8 @@ class _Drawn(Progress):
     def begins(self, asset: str, scans: int) -> None:
         self._tasks[asset] = self._bars.add_task(asset, total=scans)
 
-    def advances(self, asset: str, scans: int) -> None:
-        self._bars.advance(self._tasks[asset], scans)
+    def advances(self, asset: str) -> None:
+        self._bars.advance(self._tasks[asset])
 
 
 def describe(report: Report, workspace: Workspace) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
@@ -15,6 +17,7 @@ COMMAND_TAG: Final = "paraspinal/command"
 """On runs of `paraspinal run`: they live no longer than the command that holds the study."""
 RANGE_START: Final = "dagster/asset_partition_range_start"
 RANGE_END: Final = "dagster/asset_partition_range_end"
+_OUTCOMES: Final = (dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_OBSERVATION)
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -30,8 +33,16 @@ def _all_assets() -> dg.JobDefinition:
     return asset_definitions().resolve_implicit_global_asset_job_def()
 
 
-def execute(asset: str, keys: tuple[str, ...], instance: dg.DagsterInstance | None = None) -> None:
-    """Build an asset, for a contiguous range of scans or as a table. Failures are in the event log, not raised."""
+def execute(
+    asset: str,
+    keys: tuple[str, ...],
+    instance: dg.DagsterInstance | None = None,
+    scan_done: Callable[[str], None] = lambda asset: None,
+) -> None:
+    """Build an asset, for a contiguous range of scans or as a table. Failures are in the event log, not raised.
+
+    `scan_done` is called with the asset's name whenever the event of another scan is in the log.
+    """
     # The daemon must not try again what this command is about to try again itself.
     options: dict[str, Any] = {"tags": {COMMAND_TAG: "run", "dagster/max_retries": "0"}}
     if len(keys) == 1:
@@ -39,12 +50,22 @@ def execute(asset: str, keys: tuple[str, ...], instance: dg.DagsterInstance | No
     elif keys:
         options["tags"] |= {RANGE_START: keys[0], RANGE_END: keys[-1]}
     place = study_place()
+    instance = instance or _own_instance()
+    run_id = str(uuid.uuid4())
+
+    def logged(entry: dg.EventLogEntry) -> None:
+        event = entry.dagster_event
+        if event is not None and event.event_type in _OUTCOMES and event.partition is not None:
+            scan_done(asset)
+
+    instance.add_event_listener(run_id, logged)
     try:
         _all_assets().execute_in_process(
             run_config={**_QUIET, "resources": {"study": {"config": {"study_file": str(place)}}}},
-            instance=instance or _own_instance(),
+            instance=instance,
             asset_selection=[dg.AssetKey(asset)],
             raise_on_error=False,
+            run_id=run_id,
             **options,
         )
     except Exception as error:

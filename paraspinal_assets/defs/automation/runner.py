@@ -87,8 +87,8 @@ class Progress:
     def begins(self, asset: str, scans: int) -> None:
         """An asset will be built for so many scans (1 for a table)."""
 
-    def advances(self, asset: str, scans: int) -> None:
-        """So many more are done."""
+    def advances(self, asset: str) -> None:
+        """One more is done, well or not; called from another thread too."""
 
 
 def run_study(
@@ -115,7 +115,7 @@ def run_study(
         scans = instance.get_dynamic_partitions(SCANS.name or "")
         sizes = batch_sizes(chosen_sizes(workspace.study))
         assessment = Assessment()
-        with WorkerPool(workers, workspace, index) as pool:
+        with WorkerPool(workers, workspace, index, progress.advances) as pool:
             for wave in waves():
                 staleness = Staleness(workspace, index, scans, incoming.held)
                 staleness.assess_more(assessment, wave)
@@ -213,7 +213,8 @@ def _attempt(tasks: list[_Task], pool: WorkerPool, progress: Progress) -> bool:
             running[pool.submit(task.asset, task.keys)] = task
         for future in as_completed(running):
             future.result()
-            progress.advances(running[future].asset, running[future].size)
+            if not running[future].keys:
+                progress.advances(running[future].asset)
     except BrokenProcessPool:
         pool.restart()
         return True

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Final
 
 from paraspinal_assets.defs.abandoned import close_abandoned
 from paraspinal_assets.defs.automation.batch import COMMAND_TAG, execute
@@ -14,47 +18,90 @@ from paraspinal_assets.defs.event_index import EventIndex
 from paraspinal_assets.defs.instance import environment
 from paraspinal_assets.defs.workspace import Workspace
 
+_done: Final[list[Connection]] = []
+"""In a worker: where it says that it is through with another scan."""
+
 
 class WorkerPool:
-    """Worker processes that load the definitions once; started when first needed. One worker is this process."""
+    """Worker processes that load the definitions once; started when first needed. One worker is this process.
 
-    def __init__(self, workers: int, workspace: Workspace, index: EventIndex) -> None:
+    `scan_done` is called with the asset's name for each scan that a worker is through with, from a thread.
+    """
+
+    def __init__(
+        self, workers: int, workspace: Workspace, index: EventIndex, scan_done: Callable[[str], None]
+    ) -> None:
         self._workers = workers
         self._workspace = workspace
         self._index = index
-        self._executor: ProcessPoolExecutor | None = None
-        self._alive: Connection | None = None
+        self._scan_done = scan_done
+        self._started: _Started | None = None
 
     def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._executor is not None:
-            self._executor.shutdown(cancel_futures=True)
+        if self._started is not None:
+            self._started.end()
 
     def submit(self, asset: str, keys: tuple[str, ...]) -> Future[None]:
         """Build an asset, for a contiguous range of scans or as a table, in the next free worker."""
         if self._workers == 1:
             done: Future[None] = Future()
-            execute(asset, keys, self._index.instance)
+            execute(asset, keys, self._index.instance, self._scan_done)
             done.set_result(None)
             return done
-        if self._executor is None:
-            context = multiprocessing.get_context("forkserver")
-            context.set_forkserver_preload(["paraspinal_assets.defs.automation.preload"])
-            command, self._alive = context.Pipe(duplex=False)
-            self._executor = ProcessPoolExecutor(
-                self._workers,
-                mp_context=context,
-                initializer=begin_worker,
-                initargs=(self._workspace.root, command, {**os.environ, **environment(self._workspace)}),
-            )
-        return self._executor.submit(execute, asset, keys)
+        if self._started is None:
+            self._started = _Started(self._workers, self._workspace, self._scan_done)
+        return self._started.executor.submit(_execute, asset, keys)
 
     def restart(self) -> None:
         """End the workers, of which one died, and their runs."""
-        if self._executor is not None and self._alive is not None:
-            self._alive.close()
-            self._executor.shutdown(cancel_futures=True)
-        self._executor = None
+        if self._started is not None:
+            self._started.alive.close()
+            self._started.end()
+        self._started = None
         close_abandoned(self._index, self._workspace.store.dagster_home, own=COMMAND_TAG)
+
+
+class _Started:
+    """The processes, with a pipe that tells them that their command is alive, and one on which they tell it."""
+
+    def __init__(self, workers: int, workspace: Workspace, scan_done: Callable[[str], None]) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["paraspinal_assets.defs.automation.preload"])
+        command, self.alive = context.Pipe(duplex=False)
+        told, self._tell = context.Pipe(duplex=False)
+        self._listener = threading.Thread(target=_listen, args=(told, scan_done), daemon=True)
+        self._listener.start()
+        self.executor = ProcessPoolExecutor(
+            workers,
+            mp_context=context,
+            initializer=_begin,
+            initargs=(workspace.root, command, self._tell, {**os.environ, **environment(workspace)}),
+        )
+
+    def end(self) -> None:
+        """Wait for the processes, and for what they told last."""
+        self.executor.shutdown(cancel_futures=True)
+        self._tell.close()
+        self._listener.join()
+
+
+def _listen(told: Connection, scan_done: Callable[[str], None]) -> None:
+    while True:
+        try:
+            asset = told.recv_bytes().decode()
+        except EOFError:
+            return
+        scan_done(asset)
+
+
+def _begin(root: Path, command: Connection, done: Connection, variables: Mapping[str, str]) -> None:
+    begin_worker(root, command, variables)
+    _done.append(done)
+
+
+def _execute(asset: str, keys: tuple[str, ...]) -> None:
+    # So short a message is written whole, whoever else writes and whenever this process is killed.
+    execute(asset, keys, scan_done=lambda name: _done[0].send_bytes(name.encode()))
