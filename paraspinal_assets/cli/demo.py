@@ -8,7 +8,7 @@ import sys
 import time
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -18,6 +18,8 @@ from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets.imaging.reasons import REASONS
 from paraspinal_assets.phantom.demo import make_demo_study
 from paraspinal_assets.report.headline import headline
+
+PHANTOM_NETWORK: Final = Path(__file__).resolve().parents[2] / "data" / "phantom_network"
 
 
 @click.command()
@@ -38,7 +40,7 @@ def demo(folder: Path, participants: int, workers: int) -> None:
     study_file = folder / "study.yaml"
     if not study_file.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        study_file.write_bytes((files("paraspinal_assets.study") / "templates" / "demo.yaml").read_bytes())
+        study_file.write_text(study_text(folder), encoding="utf-8")
     with click.progressbar(length=100, label="Making the synthetic study", file=sys.stderr) as bar:
         make_demo_study(
             folder,
@@ -56,6 +58,13 @@ def demo(folder: Path, participants: int, workers: int) -> None:
     for line in unexpected:
         click.echo(f"Unexpected: {line}", err=True)
     sys.exit(1 if unexpected else 0)
+
+
+def study_text(folder: Path) -> str:
+    """The demo's study file for a folder anywhere: its path to the phantom network leads to that of the project."""
+    template = (files("paraspinal_assets.study") / "templates" / "demo.yaml").read_text(encoding="utf-8")
+    network = Path(os.path.relpath(PHANTOM_NETWORK, folder.resolve())).as_posix()
+    return template.replace("../phantom_network", network)
 
 
 def summarize(workspace: Workspace) -> None:

@@ -14,7 +14,7 @@ from paraspinal_assets.imaging.agreement import bland_altman, dice, icc, iou, su
 from paraspinal_assets.imaging.anatomy import Box, label_box
 from paraspinal_assets.imaging.geometry import crop
 from paraspinal_assets.imaging.labels import body_label, rest_label
-from paraspinal_assets.imaging.levels import Slab, level_slabs
+from paraspinal_assets.imaging.levels import Slab, SlabRule, level_slabs
 from paraspinal_assets.imaging.muscle import SIDES
 from paraspinal_assets.imaging.volume import Volume
 
@@ -26,7 +26,9 @@ _COLUMNS: Final = (
 )
 
 
-def agreement_rows(ct: Volume, labels: Volume, reader: Volume, levels: Sequence[str]) -> pd.DataFrame:
+def agreement_rows(
+    ct: Volume, labels: Volume, reader: Volume, levels: Sequence[str], *, slab: SlabRule = "vertebra"
+) -> pd.DataFrame:
     """Compare every structure that either of two label volumes has.
 
     Parameters
@@ -37,6 +39,8 @@ def agreement_rows(ct: Volume, labels: Volume, reader: Volume, levels: Sequence[
         Vertebral levels to compare, beside the muscle left, right and both: each vertebra, and the muscle in
         its slab. Either volume is cut by its own vertebrae, so that levels named or ended otherwise count as
         disagreement; a reader's volume without any vertebra is cut by those of the segmentation.
+    slab
+        Rule by which a level gets its slices, see `levels.SlabRule`.
 
     Returns
     -------
@@ -48,7 +52,7 @@ def agreement_rows(ct: Volume, labels: Volume, reader: Volume, levels: Sequence[
         return pd.DataFrame(columns=list(_COLUMNS))
     ct, labels, reader = (crop(volume, _limits(box)) for volume in (ct, labels, reader))
     rows: list[dict[str, Any]] = []
-    for structure, mine, theirs in _masks(labels, reader, levels):
+    for structure, mine, theirs in _masks(labels, reader, levels, slab):
         if not theirs.any():
             continue
         distances = surface_distances(mine, theirs, ct.spacing)
@@ -100,13 +104,15 @@ def _limits(box: Box) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]
     return x, y, z
 
 
-def _masks(labels: Volume, reader: Volume, levels: Sequence[str]) -> Iterator[tuple[str, Mask, Mask]]:
+def _masks(
+    labels: Volume, reader: Volume, levels: Sequence[str], rule: SlabRule
+) -> Iterator[tuple[str, Mask, Mask]]:
     """Every structure with its mask in either volume."""
     for side, values in SIDES.items():
         yield f"muscle_{side}", np.isin(labels.data, values), np.isin(reader.data, values)
     both = SIDES["both"]
     mine, theirs = np.isin(labels.data, both), np.isin(reader.data, both)
-    slabs, read = level_slabs(labels, levels), level_slabs(reader, levels)
+    slabs, read = level_slabs(labels, levels, rule=rule), level_slabs(reader, levels, rule=rule)
     for level in levels:
         slab = read.get(level) if read else slabs.get(level)
         yield f"muscle_{level}", _within(mine, slabs.get(level), labels), _within(theirs, slab, reader)

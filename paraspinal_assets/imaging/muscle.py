@@ -53,7 +53,7 @@ _DTYPES: Final = {
 
 @dataclass(frozen=True)
 class HuWindows:
-    """Attenuation windows in HU, both ends included.
+    """Attenuation windows in whole HU, both ends included: a value between two counts for the nearer one.
 
     Source: Aubrey et al., Acta Physiol 2014;210:489-497 (fat, low-attenuation and normal-attenuation muscle).
     """
@@ -173,10 +173,16 @@ def _statistics(parts: Sequence[NDArray[Any]], voxel_mm3: float, windows: HuWind
         "sd_hu": hu.sd,
         "p25": hu.percentile(25),
         "p75": hu.percentile(75),
-        "fat_fraction": hu.within(*windows.fat).n / hu.n,
-        "low_attenuation_fraction": hu.within(*windows.low).n / hu.n,
-        "normal_fraction": hu.within(*windows.normal).n / hu.n,
+        "fat_fraction": _fraction(hu, windows.fat),
+        "low_attenuation_fraction": _fraction(hu, windows.low),
+        "normal_fraction": _fraction(hu, windows.normal),
     }
+
+
+def _fraction(hu: Histogram, window: tuple[float, float]) -> float:
+    """Share of a window; neighbouring windows share no value and leave none out, whole or not."""
+    low, high = window
+    return hu.within(low - 0.5, np.nextafter(high + 0.5, low)).n / hu.n
 
 
 def _area(profile: LabelProfile, level: str, values: Sequence[int], plane_mm2: float) -> float | None:

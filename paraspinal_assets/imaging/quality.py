@@ -16,6 +16,7 @@ import pandas as pd
 from paraspinal_assets.imaging.labels import AUTOCHTHON_LEFT, AUTOCHTHON_RIGHT
 from paraspinal_assets.imaging.quality_intensity import contrast, metal, not_ct_intensities
 from paraspinal_assets.imaging.quality_landmarks import first_rib_level, lung_apex_level
+from paraspinal_assets.imaging.quality_pieces import vertebra_in_pieces
 from paraspinal_assets.imaging.quality_scan import Finding, SegmentedScan, segmented_scan
 from paraspinal_assets.imaging.spine_profile import Profile, neighbour_distances, spine_profile
 from paraspinal_assets.imaging.volume import Volume
@@ -50,7 +51,7 @@ class QualityVerdict:
         Codes of `imaging.reasons`, in the order of the rules.
     measures
         What the rules measured, null where it could not be: ``min_spacing_mm``, ``max_spacing_mm``,
-        ``asymmetry``, ``wrong_side_fraction``, ``metal_mm3``, ``muscle_median_hu``, ``vertebra_p90_hu``,
+        ``stray_mm``, ``asymmetry``, ``wrong_side_fraction``, ``metal_mm3``, ``muscle_median_hu``, ``vertebra_p90_hu``,
         ``bright_vessel_fraction``, ``lung_apex_level``, ``first_rib_level``, ``levels_found``.
     profile
         Muscle and spine from level to level (`imaging.spine_profile`), to compare scans by.
@@ -200,6 +201,7 @@ RULES: Final[tuple[Callable[[SegmentedScan], Finding], ...]] = (
     muscle_present,
     level_order,
     level_spacing,
+    vertebra_in_pieces,
     level_shift,
     sides_swapped,
     cut_by_field_of_view,

@@ -10,7 +10,7 @@ REASONS: Final[dict[str, str]] = {
     "no_muscle_side": "no muscle voxel on this side within the level's slab",
     "no_body": "no voxel of the vertebral body within the attenuation window",
     "touches_fov_border": "the vertebra or muscle is cut by the edge of the field of view",
-    "vertebra_gap": "the vertebra mask has empty slices between its first and last slice",
+    "vertebra_gap": "voxels named as a vertebra lie apart from it and lengthen its slab",
     "empty_segmentation": "the segmentation contains none of the wanted structures",
     "no_vertebrae": "no vertebra of the study's levels was found: probably not a chest CT",
     "missing_level": "one or more of the study's levels were not found",

@@ -125,6 +125,7 @@ QUALITY_MEASURES: Final = (
     "levels_found",
     "min_spacing_mm",
     "max_spacing_mm",
+    "stray_mm",
     "lung_apex_level",
     "first_rib_level",
     "wrong_side_fraction",

@@ -26,7 +26,7 @@ class MeasurementSettings(Settings):
         "vertebra",
         description="A level's slab: all slices of the vertebra (as in the original study) or of its body.",
     )
-    fat: Range = Field((-190, -30), description="HU window of fat within the muscle.")
+    fat: Range = Field((-190, -30), description="HU window of fat within the muscle, in whole HU.")
     low_attenuation: Range = Field((-29, 29), description="HU window of low-attenuation muscle.")
     normal: Range = Field((30, 150), description="HU window of normal muscle.")
     trabecular: Range = Field((1, 700), description="HU window of bone inside the vertebral body.")

@@ -4,12 +4,20 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from paraspinal_assets.cli import main
+from paraspinal_assets.cli.demo import study_text
 from paraspinal_assets.study.database import Database
 
 PROJECT = Path(__file__).parents[2]
+
+
+def test_the_demo_finds_the_phantom_network_from_any_folder(tmp_path: Path) -> None:
+    weights = yaml.safe_load(study_text(tmp_path))["segmentation"]["weights"]
+    assert (tmp_path / weights).resolve() == PROJECT / "data" / "phantom_network"
+    assert study_text(PROJECT / "data" / "demo") == (PROJECT / "data" / "demo" / "study.yaml").read_text()
 
 
 @pytest.mark.slow

@@ -143,3 +143,12 @@ def test_windows_can_be_chosen():
     everything = HuWindows(fat=(-1024, 3071), low=(5000, 6000), normal=(-1024, 3071))
     row = table(ct, labels, windows=everything).loc["T1", "both"]
     assert (row.fat_fraction, row.low_attenuation_fraction, row.normal_fraction) == (1, 0, 1)
+
+
+def test_a_value_between_two_whole_ones_is_in_one_window_and_no_other():
+    ct, labels = trunk()
+    steps = np.linspace(-190, 150, ct.data.size, dtype=np.float32).reshape(ct.data.shape)
+    row = table(Volume(steps, ct.affine), labels).loc["T1", "both"]
+    assert row.fat_fraction + row.low_attenuation_fraction + row.normal_fraction == pytest.approx(
+        1, abs=1e-12
+    )

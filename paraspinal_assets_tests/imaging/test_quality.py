@@ -55,6 +55,30 @@ def test_a_skipped_vertebra_leaves_a_gap():
     assert "level_spacing" in reasons(ct, gap)
 
 
+@pytest.mark.parametrize(("slices", "voxels"), [(30, 1), (30, 40), (2, 40)])
+def test_voxels_of_a_vertebra_far_below_it_lengthen_its_slab(slices, voxels):
+    ct, labels = block_spine()
+    data = labels.data.copy()
+    level = np.argwhere(data == body_label("T5"))
+    x, y, z = level[0]
+    data[x : x + voxels // 4 + 1, y : y + 4, level[:, 2].min() - slices] = body_label("T5")
+    verdict = assess(ct, Volume(data, labels.affine), LEVELS)
+    far = slices * labels.spacing[2] > 10
+    assert verdict.reasons == (("vertebra_gap",) if far else ())
+    assert verdict.measures["stray_mm"] == pytest.approx(slices * labels.spacing[2])
+
+
+def test_a_vertebra_whose_arch_is_cut_off_is_whole():
+    ct, labels = block_spine()
+    arch = labels.data == rest_label("T5")
+    lower = np.roll(arch, -5, axis=2)  # below its body, one slice away from it
+    data = np.where(arch, 0, labels.data)
+    data[lower] = rest_label("T5")
+    verdict = assess(ct, Volume(data, labels.affine), LEVELS)
+    assert verdict.accepted
+    assert verdict.measures["stray_mm"] == pytest.approx(3.0)
+
+
 def test_all_names_shifted_by_three_levels():
     ct, labels = block_spine()
     lower = [f"T{i}" for i in range(4, 11)]

@@ -130,6 +130,7 @@ def _radiomics(ct: Volume, labels: Volume, scan: Scan, workspace: Workspace) -> 
         labels,
         workspace.study.levels if settings.radiomics else (),
         bin_width=settings.radiomics_bin_width,
+        slab=settings.slab,
     )
 
 
@@ -157,7 +158,7 @@ assets = [
         description="Volume, attenuation, tissue fractions and cross-section of the muscle, per level and side.",
         group="measurement",
         inputs=["paraspinal_levels"],
-        code_version="1",
+        code_version="2",
         batch=60,
         kinds={"python", "parquet"},
         table=schemas()["muscle_metrics"],
@@ -190,7 +191,7 @@ assets = [
         description="The 91 PyRadiomics features of the muscle, per level.",
         group="measurement",
         inputs=["paraspinal_levels"],
-        code_version="2",
+        code_version="3",
         batch=25,
         kinds={"python", "parquet"},
         table=schemas()["radiomics"],

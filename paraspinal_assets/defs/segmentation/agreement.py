@@ -17,9 +17,13 @@ if TYPE_CHECKING:
 @table_asset(
     group="segmentation",
     inputs=["segmentation", "ct_nifti", "reader_masks"],
-    code_version="2",
+    code_version="3",
     kinds={"python", "duckdb"},
-    settings=lambda study: {"levels": study.levels, "masks": study.readers.masks},
+    settings=lambda study: {
+        "levels": study.levels,
+        "slab": study.measurement.slab,
+        "masks": study.readers.masks,
+    },
 )
 def reader_agreement(context: TableContext) -> Tables:
     """Dice, surface distance, Bland-Altman limits and ICC of the segmentation against manual masks."""
@@ -46,7 +50,10 @@ def reader_agreement(context: TableContext) -> Tables:
         if not isinstance(item, Segmentation):
             unread.append(str(item.error))
             continue
-        rows = agreement_rows(*_volumes(scan, context), item.labels, workspace.study.levels)
+        study = workspace.study
+        rows = agreement_rows(
+            *_volumes(scan, context), item.labels, study.levels, slab=study.measurement.slab
+        )
         frames.append(rows.assign(exam=scan.exam, participant=scan.participant))
     table = pd.concat(frames, ignore_index=True) if frames else _nothing()
     summary = agreement_summary(table)
