@@ -40,6 +40,8 @@ REASONS: Final[dict[str, str]] = {
     "no_baseline_scan": "no scan at the baseline exam",
     "no_follow_up_scan": "no scan at the follow-up exam",
     "no_clinical_data": "the clinical tables have no row for the participant",
+    "no_attenuation": "the baseline scan is accepted, but the muscle of all levels together was not measured",
     "no_vbmd": "no bone mineral density at follow-up",
+    "vbmd_of_vertebra": "the bone mineral density is of whole vertebrae, that of other scans of vertebral bodies",
 }
 """Code -> meaning, as printed in the data dictionary and the flow diagram."""

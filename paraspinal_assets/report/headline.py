@@ -54,7 +54,7 @@ def _by_attenuation(tables: Mapping[str, pd.DataFrame]) -> list[tuple[bool, pd.D
         return []
     quartiles = tables["quartile_cohort"]
     lowest = quartiles[quartiles["measure"] == "attenuation"].set_index("participant")["lowest"]
-    people = tables["cohort"][tables["cohort"]["analysed"].astype(bool)]
+    people = tables["cohort"][tables["cohort"]["participant"].isin(lowest.dropna().index)]
     low = people["participant"].map(lowest).astype(bool)
     return [(True, people[low]), (False, people[~low])]
 

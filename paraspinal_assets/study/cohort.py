@@ -41,9 +41,28 @@ def exposures(muscle: pd.DataFrame, exam: str) -> pd.DataFrame:
 
 
 def mean_vbmd(bone: pd.DataFrame, exam: str) -> pd.Series[Any]:
-    """Mean calibrated density over the levels per participant of an exam; null if any level has none."""
+    """Mean calibrated density over the levels per participant of an exam.
+
+    Null if any level has none, and for whole vertebrae where other scans have bodies: the two differ by some 15 %.
+    """
     rows = bone[bone["exam"] == exam].groupby("participant")["vbmd_mg_cm3"]
-    return rows.mean().where(rows.count() == rows.size())
+    mean = rows.mean().where(rows.count() == rows.size())
+    return mean.mask(mean.index.isin(without_bodies(bone, exam)))
+
+
+def without_bodies(bone: pd.DataFrame, exam: str) -> list[str]:
+    """Participants of an exam whose bone is of whole vertebrae although other scans of the study have bodies."""
+    regions = bone["region"]
+    if not (regions == "body").any():
+        return []
+    return sorted(bone.loc[(bone["exam"] == exam) & (regions == "vertebra"), "participant"].unique())
+
+
+def measures_at(exam: str, *, scans: pd.DataFrame, muscle: pd.DataFrame, bone: pd.DataFrame) -> pd.DataFrame:
+    """Attenuation (HU), volume (mm3) and vbmd (mg/cm3) per participant of an exam; null without an accepted scan."""
+    frame = exposures(muscle, exam).assign(vbmd=mean_vbmd(bone, exam))
+    accepted = scans.loc[(scans["exam"] == exam) & (scans["status"] == "measured"), "participant"]
+    return frame[frame.index.isin(accepted)].reindex(frame.index)
 
 
 def build_cohort(
@@ -58,7 +77,7 @@ def build_cohort(
 ) -> Cohort:
     """Join everything by participant and apply the inclusion rules in order.
 
-    A participant is analysed with a measured and accepted baseline scan, clinical data, and vBMD at
+    A participant is analysed with an accepted baseline scan whose muscle was measured, clinical data, and vBMD at
     follow-up. The first rule that is broken is the participant's exclusion code.
     """
     everybody = sorted({*clinical["participant"], *scans["participant"]})
@@ -83,7 +102,9 @@ def build_cohort(
     steps = [
         ("Participants with clinical data or a scan", pd.Series(pd.NA, index=table.index, dtype="string"))
     ]
-    steps.append(("Baseline scan measured", _scan_exclusion(table.index, baseline_scans, "no_baseline_scan")))
+    unmeasured = _scan_exclusion(table.index, baseline_scans, "no_baseline_scan")
+    unmeasured = unmeasured.fillna(_where(table["attenuation"].isna(), "no_attenuation"))
+    steps.append(("Baseline scan measured", unmeasured))
     unknown = pd.Series(_absent(table.index, covariates.index), index=table.index)
     steps.append(("Clinical data at baseline", _where(unknown, "no_clinical_data")))
     if follow_up is not None and study.clinical.vbmd == "measured":
@@ -91,7 +112,11 @@ def build_cohort(
         steps.append(
             ("Follow-up scan measured", _scan_exclusion(table.index, follow_up_scans, "no_follow_up_scan"))
         )
-    steps.append(("vBMD known at follow-up", _where(table["vbmd"].isna(), "no_vbmd")))
+    density = _where(table["vbmd"].isna(), "no_vbmd")
+    if follow_up is not None and study.clinical.vbmd == "measured":
+        other = table.index.isin(without_bodies(bone, follow_up))
+        density = density.mask(density.notna() & other, "vbmd_of_vertebra")
+    steps.append(("vBMD known at follow-up", density))
     exclusion = pd.Series(pd.NA, index=table.index, dtype="string")
     disposition: list[dict[str, Any]] = []
     whose = table.index.get_indexer(pd.Index(scans["participant"]))

@@ -60,7 +60,7 @@ def test_voxels_of_a_vertebra_far_below_it_lengthen_its_slab(slices, voxels):
     ct, labels = block_spine()
     data = labels.data.copy()
     level = np.argwhere(data == body_label("T5"))
-    x, y, z = level[0]
+    x, y, _ = level[0]
     data[x : x + voxels // 4 + 1, y : y + 4, level[:, 2].min() - slices] = body_label("T5")
     verdict = assess(ct, Volume(data, labels.affine), LEVELS)
     far = slices * labels.spacing[2] > 10

@@ -5,7 +5,9 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
+from paraspinal_assets.report.blocks import Source
 from paraspinal_assets.report.sections.methods import guidelines
+from paraspinal_assets.report.sections.terms import per_shown_unit, term_words
 from paraspinal_assets.report.study_report import (
     ANALYSIS_SECTIONS,
     STUDY_SECTIONS,
@@ -177,7 +179,7 @@ def test_odds_ratios_have_intervals_of_odds_ratios():
         {
             "model": ["m"],
             "term": ["x"],
-            "odds_ratio": [2.0],
+            "log_odds": [0.693147],
             "ci_low": [0.0],
             "ci_high": [1.3862943611],
             "p": [0.05],
@@ -186,6 +188,23 @@ def test_odds_ratios_have_intervals_of_odds_ratios():
     auc = study.study_tables()["auc"]
     html = study_report({"logistic_coefficients": table, "auc": auc}, {}).html
     assert "1.00 to 4.00" in html
+    per_mm3 = table.assign(term="volume", log_odds=-1e-5, ci_low=-2e-5, ci_high=-2e-6)
+    words = "|".join(Page(study_report({"logistic_coefficients": per_mm3, "auc": auc}, {}).html).words)
+    assert "0.990" in words  # exp(-1e-5 per mm3 * 1000 mm3 per cm3)
+    assert "0.980 to 0.998" in words
+
+
+def test_an_interaction_of_a_measure_is_in_the_unit_that_its_words_name():
+    rows = [("volume", 1e-4), ("volume:sexMale", 2e-4), ("sexMale", 3.0)]
+    coefficients = pd.DataFrame(rows, columns=["term", "estimate"]).assign(ci_low=0.0, ci_high=0.0)
+    shown = per_shown_unit(coefficients)
+    assert shown["estimate"].tolist() == pytest.approx([0.1, 0.2, 3.0])
+    cohort = pd.DataFrame(columns=["volume", "sex"], data=[[1.0, "Male"]])
+    assert list(map(term_words(Source({"cohort": cohort}, {})), coefficients["term"])) == [
+        "Muscle volume (cm³)",
+        "Muscle volume (cm³) × sex: Male",
+        "sex: Male",
+    ]
 
 
 def test_models_of_change_are_in_the_unit_of_the_measure_but_for_its_baseline():

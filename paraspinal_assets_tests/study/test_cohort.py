@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from paraspinal_assets.imaging.labels import UNION
 from paraspinal_assets.imaging.reasons import REASONS
-from paraspinal_assets.study.cohort import build_cohort, columns_made_from, exposures, mean_vbmd
+from paraspinal_assets.study.cohort import build_cohort, columns_made_from, exposures, mean_vbmd, measures_at
 from paraspinal_assets.study.schema import schemas
 from paraspinal_assets_tests.study.builders import study
 
@@ -43,7 +43,7 @@ BONE = pd.DataFrame(
         *[("exam6", "f", "T1", 100.0), ("exam6", "f", "T2", None)],
     ],
     columns=["exam", "participant", "level", "vbmd_mg_cm3"],
-)
+).assign(region="body")
 CLINICAL = pd.DataFrame({"participant": list("abcdfgh"), "bmi": 25.0})
 EXAMS = pd.DataFrame(
     {"participant": ["a", "a"], "exam": ["exam5", "exam6"], "years_from_baseline": [0.0, 5.5]}
@@ -92,6 +92,28 @@ def test_one_level_without_density_leaves_no_mean():
     assert mean_vbmd(BONE, "exam6").to_dict() == pytest.approx(
         {"a": 150.0, "d": 150.0, "e": 150.0, "f": float("nan")}, nan_ok=True
     )
+
+
+def test_density_of_whole_vertebrae_is_not_mixed_with_that_of_bodies():
+    mixed = BONE.assign(region=BONE["region"].mask(BONE["participant"] == "a", "vertebra"))
+    people = cohort(bone=mixed).participants.set_index("participant")
+    assert people.loc["a", "exclusion"] == "vbmd_of_vertebra"
+    assert people.loc["a", ["vbmd", "vbmd_baseline"]].isna().all()
+    alike = cohort(bone=BONE.assign(region="vertebra")).participants.set_index("participant")
+    assert alike.loc["a", "vbmd"] == 150.0
+
+
+def test_an_accepted_scan_without_the_exposure_is_not_analysed():
+    without = MUSCLE.assign(median_hu=MUSCLE["median_hu"].mask(MUSCLE["participant"] == "a"))
+    people = cohort(muscle=without).participants.set_index("participant")
+    assert people.loc["a", "exclusion"] == "no_attenuation"
+
+
+def test_a_rejected_scan_has_no_measure_to_change_from():
+    at = {"muscle": MUSCLE, "bone": BONE}
+    assert measures_at("exam6", scans=SCANS, **at).loc["a"].notna().all()
+    rejected = SCANS.assign(status=SCANS["status"].mask(SCANS["participant"] == "a", "rejected"))
+    assert measures_at("exam6", scans=rejected, **at).loc["a"].isna().all()
 
 
 def test_the_exposure_is_the_union_of_levels_and_sides():

@@ -165,7 +165,7 @@ def auc(context: TableContext) -> Tables:
 @table_asset(
     group="analysis",
     inputs=["cohort", "muscle_metrics", "bone_metrics", "scans"],
-    code_version="2",
+    code_version="3",
     kinds={"python", "duckdb"},
     settings=lambda study: {
         "exams": {name: exam.role for name, exam in study.exams.items()},
@@ -175,7 +175,7 @@ def auc(context: TableContext) -> Tables:
 def longitudinal(context: TableContext) -> Tables:
     """Change per year of attenuation, volume and vBMD between the exams; none across different model versions."""
     from paraspinal_assets.statistics.longitudinal import annual_change, change_models, change_summary
-    from paraspinal_assets.study.cohort import exposures, mean_vbmd
+    from paraspinal_assets.study.cohort import measures_at
 
     study, database = context.workspace.study, context.workspace.database
     measures = ("attenuation", "volume", "vbmd")
@@ -190,7 +190,7 @@ def longitudinal(context: TableContext) -> Tables:
     )
 
     def at(exam: str) -> pd.DataFrame:
-        frame = exposures(muscle, exam).assign(vbmd=mean_vbmd(bone, exam))
+        frame = measures_at(exam, scans=found, muscle=muscle, bone=bone)
         versions = found[found["exam"] == exam].set_index("participant")["segmenter"]
         frame = frame.assign(segmentation_version=versions, years=people.set_index("participant")["years"])
         return frame[frame.index.isin(people["participant"])].reset_index()
@@ -205,7 +205,7 @@ def longitudinal(context: TableContext) -> Tables:
     }
     of_exposure = schemas()["cohort"].made_from
     read = [source for measure in measures for source in of_exposure[measure]]
-    read += ["cohort.years", "scans.segmenter"]
+    read += ["cohort.years", "scans.segmenter", "scans.status"]
     adjusted = [*read, *(f"cohort.{name}" for name in covariates)]
     return Tables(
         tables,

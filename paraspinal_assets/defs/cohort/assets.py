@@ -94,7 +94,7 @@ def _standings(context: TableContext) -> dict[Scan, dict[str, StepStanding]]:
 @table_asset(
     group="cohort",
     inputs=["scans", "muscle_metrics", "bone_metrics", "clinical", "outcomes"],
-    code_version="1",
+    code_version="2",
     kinds={"duckdb", "svg"},
     settings=lambda study: {
         "exams": {name: exam.role for name, exam in study.exams.items()},
@@ -123,7 +123,7 @@ def cohort(context: TableContext) -> Tables:
             "SELECT exam, participant, level, side, median_hu, volume_mm3 FROM muscle_metrics WHERE level = ?",
             [UNION],
         ),
-        bone=database.query("SELECT exam, participant, vbmd_mg_cm3 FROM bone_metrics"),
+        bone=database.query("SELECT exam, participant, region, vbmd_mg_cm3 FROM bone_metrics"),
         clinical=clinical_table,
         exams=exams,
         outcomes=database.read("outcomes"),

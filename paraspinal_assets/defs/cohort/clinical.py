@@ -82,8 +82,8 @@ _COLUMN_TYPES = {
 
 @table_asset(
     group="cohort",
-    inputs=["clinical", "deformity"],
-    code_version="1",
+    inputs=["clinical", "deformity", "scans"],
+    code_version="2",
     kinds={"duckdb"},
     settings=lambda study: {"fracture": study.clinical.fracture, "exams": list(study.exams)},
 )
@@ -91,10 +91,13 @@ def outcomes(context: TableContext) -> Tables:
     """New vertebral fracture by follow-up: from the clinical tables, or from incident deformity on CT."""
     import pandas as pd
 
+    from paraspinal_assets.study.outcomes import incident_fractures
+
     study, database = context.workspace.study, context.workspace.database
     source = study.clinical.fracture
     people = database.read("clinical")[["participant"]]
     made_from: dict[str, list[str]] = {}
+    compared = pd.Series(dtype="Int64")
     if source == "column":
         exams, clinical_table = database.read("exams"), database.read("clinical")
         by_exam = "fracture" in exams
@@ -102,30 +105,27 @@ def outcomes(context: TableContext) -> Tables:
         fracture = rows.set_index("participant")["fracture"]
         made_from["fracture"] = ["exams.fracture" if by_exam else "clinical.fracture"]
     elif source == "deformity" and study.follow_up is not None:
-        fracture = _incident(database.read("deformity"), study.baseline, study.follow_up)
-        made_from["fracture"] = ["deformity.genant_grade"]
+        found = incident_fractures(
+            database.read("deformity"), database.read("scans"), study.baseline, study.follow_up
+        )
+        fracture, compared = found["fracture"], found["levels_compared"]
+        grades = ["deformity.genant_grade", "scans.status"]
+        made_from = {"fracture": grades, "levels_compared": grades}
     else:
         fracture = pd.Series(dtype="Int64")
     frame = people.assign(
-        fracture=people["participant"].map(fracture).astype("Int64"), fracture_source=source
+        fracture=people["participant"].map(fracture).astype("Int64"),
+        fracture_source=source,
+        levels_compared=people["participant"].map(compared).astype("Int64"),
     )
     schema = replace(schemas()["outcomes"], made_from={"participant": ["clinical.participant"], **made_from})
     return Tables(
-        {"outcomes": frame}, {"outcomes": schema}, metadata={"fractures": int(frame["fracture"].sum())}
+        {"outcomes": frame},
+        {"outcomes": schema},
+        metadata={
+            "fractures": int(frame["fracture"].sum()),
+            "unknown for too few levels": int(
+                (frame["levels_compared"].notna() & frame["fracture"].isna()).sum()
+            ),
+        },
     )
-
-
-def _incident(deformity: pd.DataFrame, baseline: str, follow_up: str) -> pd.Series:
-    """1 where any level is newly deformed, 0 where every level was compared and none is, otherwise null."""
-    import pandas as pd
-
-    from paraspinal_assets.imaging.deformity import incident_deformity
-
-    result: dict[str, int | None] = {}
-    before = dict(list(deformity[deformity["exam"] == baseline].groupby("participant")))
-    for participant, after in deformity[deformity["exam"] == follow_up].groupby("participant"):
-        if participant not in before:
-            continue
-        incident = incident_deformity(before[participant], after)["incident"]
-        result[str(participant)] = 1 if incident.any() else (None if incident.isna().any() else 0)
-    return pd.Series(result, dtype="Int64")

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from scipy import stats
 
 from paraspinal_assets.report.figures.drawing import COLOURS, LINES, MARKERS, Drawing, canvas, reference_line
 from paraspinal_assets.report.measures import measure as shown_as
@@ -83,7 +84,7 @@ def muscle_profile(
 def _group_means(joined: pd.DataFrame, grouping: str) -> pd.DataFrame:
     grouped = joined.dropna(subset=[grouping, "value"]).groupby([grouping, "level"], sort=True)["value"]
     table = grouped.agg(n="count", mean="mean", sd="std").reset_index()
-    half = 1.96 * table["sd"].fillna(0.0) / np.sqrt(table["n"])
+    half = stats.t.ppf(0.975, table["n"] - 1) * table["sd"] / np.sqrt(table["n"])
     return table.assign(
         grouping=grouping,
         group=table[grouping].astype(str),

@@ -10,7 +10,7 @@ import pandas as pd
 from paraspinal_assets.report.blocks import Block, Section, Source, figure, table, text
 from paraspinal_assets.report.figures.prediction import calibration_curves, decision_curves, roc_curves
 from paraspinal_assets.report.numbers import count, digits, interval, p_value, significant
-from paraspinal_assets.report.sections.terms import term_words
+from paraspinal_assets.report.sections.terms import per_shown_unit, term_words
 from paraspinal_assets.statistics.calibration import calibration_curve
 from paraspinal_assets.statistics.models import RECLASSIFICATION_PAIRS
 
@@ -132,16 +132,19 @@ def _reclassification(source: Source) -> Block | None:
 
 
 def _odds_ratios(source: Source) -> Block | None:
-    needed = ("model", "term", "odds_ratio", "ci_low", "ci_high", "p")
+    needed = ("model", "term", "log_odds", "ci_low", "ci_high", "p")
     found = source.get("logistic_coefficients", *needed)
     if found is None:
         return None
     model = "Attenuation" if "Attenuation" in set(found["model"]) else str(found["model"].iloc[-1])
     rows = found[(found["model"] == model) & (found["term"] != "(Intercept)")]
+    rows = per_shown_unit(rows.rename(columns={"log_odds": "estimate"}))
     # The table's limits are of the log odds.
     ends = zip(np.exp(rows["ci_low"]), np.exp(rows["ci_high"]), strict=True)
     rows = rows.assign(
-        ci=[interval(low, high) for low, high in ends], term=rows["term"].map(term_words(source))
+        odds_ratio=np.exp(rows["estimate"]),
+        ci=[interval(low, high) for low, high in ends],
+        term=rows["term"].map(term_words(source)),
     )
     return table(
         rows,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+import numpy as np
 import pandas as pd
 
 from paraspinal_assets.report.blocks import Block, Formats, Section, Source, figure, table, text
@@ -221,6 +222,9 @@ def sensitivity(source: Source) -> Section:
     found = source.get("sensitivity", *needed)
     if found is None:
         return section.add(source.absent("sensitivity", *needed))
+    exposures = [measure(str(name)) for name in found["treatment"]]
+    factors = np.array([exposure.factor for exposure in exposures])
+    found = found.assign(estimate=found["estimate"] / factors, std_error=found["std_error"] / factors)
     heads = {
         "treatment": "Exposure",
         "estimate": "Estimate",
@@ -238,13 +242,13 @@ def sensitivity(source: Source) -> Section:
         "rv_q": digits(3),
         "rv_qa": digits(3),
     }
-    shown = found.assign(treatment=[measure(str(name)).name for name in found["treatment"]])
+    shown = found.assign(treatment=[exposure.label for exposure in exposures])
     section.add(table(shown, heads, caption="Robustness of the exposure", formats=formats))
-    first = shown.iloc[0]
+    first, name = shown.iloc[0], exposures[0].name.lower()
     section.add(
         text(
             f"A confounder that explains less than {100 * first['rv_q']:.1f} % of what is left of both the exposure "
-            f"({first['treatment'].lower()}) and the outcome could not bring the estimate to zero; less than "
+            f"({name}) and the outcome could not bring the estimate to zero; less than "
             f"{100 * first['rv_qa']:.1f} % could not make it insignificant at 5 %."
         )
     )
@@ -252,6 +256,7 @@ def sensitivity(source: Source) -> Section:
     bounds = source.get("sensitivity_bounds", *columns)
     if bounds is None:
         return section.add(source.absent("sensitivity_bounds", *columns))
+    bounds = bounds.assign(adjusted_estimate=bounds["adjusted_estimate"] / factors[0])
     heads = {
         "bound_label": "Confounder as strong as",
         "r2dz_x": "R² with exposure",
@@ -262,7 +267,6 @@ def sensitivity(source: Source) -> Section:
     formats = {name: significant for name in heads if name != "bound_label"}
     section.add(table(bounds, heads, caption="Benchmarks", formats=formats))
     subject = Treatment(float(first["estimate"]), float(first["std_error"]), int(first["df"]))
-    name = first["treatment"].lower()
     return section.add(
         figure(sensitivity_contour(subject, bounds, treatment=name)),
         figure(sensitivity_contour(subject, bounds, treatment=name, of="t")),
