@@ -46,7 +46,7 @@ def test_an_empty_table_and_empty_columns_can_be_written(tmp_path):
     schema = schemas()["outcomes"]
     empty = schema.conform(pd.DataFrame({column.name: [] for column in schema.columns}))
     write_stata(tmp_path / "t.dta", schema, empty)
-    assert pyreadstat.read_dta(str(tmp_path / "t.dta"))[0].shape == (0, 3)
+    assert pyreadstat.read_dta(str(tmp_path / "t.dta"))[0].shape == (0, 4)
     missing = schema.conform(pd.DataFrame({column.name: [None] for column in schema.columns}))
     write_stata(tmp_path / "t.dta", schema, missing)
     assert pyreadstat.read_dta(str(tmp_path / "t.dta"))[0]["fracture"].isna().all()
