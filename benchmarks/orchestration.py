@@ -25,7 +25,8 @@ from pathlib import Path
 import dagster as dg
 
 from paraspinal_assets.defs.assets import ASSETS
-from paraspinal_assets.defs.automation.runner import Progress, Report, Selection, run_study
+from paraspinal_assets.defs.automation.run_report import Report
+from paraspinal_assets.defs.automation.runner import Progress, Selection, run_study
 from paraspinal_assets.defs.instance import study_instance
 from paraspinal_assets.defs.rules import RULES
 from paraspinal_assets.defs.workspace import Workspace

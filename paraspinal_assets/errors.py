@@ -49,7 +49,11 @@ class LaunchError(ParaspinalError):
     """A run that could not be handed to the cluster, or a cluster that does not answer (codes E-SLURM-*)."""
 
 
-class StorageError(ParaspinalError):
+class MachineError(ParaspinalError):
+    """A machine that is at fault, not an input: what it stopped is tried again by the next run."""
+
+
+class StorageError(MachineError):
     """A bucket that does not answer, refuses, or is another study's (codes E-STORE-*)."""
 
 

@@ -13,7 +13,8 @@ from typing import Any, Final
 import click
 
 from paraspinal_assets.cli.study import describe, run_with_bars
-from paraspinal_assets.defs.automation.runner import Report, Selection
+from paraspinal_assets.defs.automation.run_report import Report
+from paraspinal_assets.defs.automation.runner import Selection
 from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets.imaging.reasons import REASONS
 from paraspinal_assets.phantom.demo import make_demo_study

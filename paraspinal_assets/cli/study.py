@@ -18,7 +18,8 @@ from rich.table import Table
 
 from paraspinal_assets.cli.study_argument import STUDY
 from paraspinal_assets.defs.assets import ASSETS
-from paraspinal_assets.defs.automation.runner import Progress, Report, Selection, run_study, select_assets
+from paraspinal_assets.defs.automation.run_report import Report
+from paraspinal_assets.defs.automation.runner import Progress, Selection, run_study, select_assets
 from paraspinal_assets.defs.automation.staleness import Assessment, Staleness, State
 from paraspinal_assets.defs.event_index import EventIndex
 from paraspinal_assets.defs.instance import study_instance
@@ -84,6 +85,7 @@ def check(study: StudyPlace) -> None:
 @click.option(
     "--workers", type=click.IntRange(1), default=os.cpu_count(), help="Processes; default: all cores."
 )
+@click.option("--retry-failed", is_flag=True, help="Also what failed for its input, which has not changed.")
 @click.option("--json", "as_json", is_flag=True, help="End with one line of JSON; no progress bar.")
 def run(
     study: StudyPlace,
@@ -91,6 +93,7 @@ def run(
     participants: tuple[str, ...],
     select: str,
     workers: int,
+    retry_failed: bool,
     as_json: bool,
 ) -> None:
     """Build whatever is stale or missing, through Dagster."""
@@ -102,6 +105,7 @@ def run(
         select_assets([word for word in select.split(",") if word], groups()),
         frozenset(exams) or None,
         frozenset(participants) or None,
+        retry_failed,
     )
     report = run_with_bars(workspace, selection, workers, quiet=as_json)
     if as_json:

@@ -87,7 +87,7 @@ def close_abandoned(index: EventIndex, home: Path, *, own: str | None = None) ->
 
 def _is_held(path: Path) -> bool:
     try:
-        with open(path) as file:
+        with open(path, "r+") as file:  # NFS locks for writing only what is open for writing
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -107,11 +107,15 @@ def _mark_interrupted(instance: dg.DagsterInstance, index: EventIndex, run_id: s
         for key in keys:
             if key in known and known[key].run_id == run_id:
                 continue
-            message = f"[{INTERRUPTED}] run {run_id} was killed while it built this"
-            failure = {"code": INTERRUPTED, "message": message, "bad_input": False}
-            instance.report_runless_asset_event(
-                dg.AssetObservation(asset, partition=key, metadata={FAILURE: dg.MetadataValue.json(failure)})
-            )
+            mark_interrupted(instance, asset, key, f"run {run_id} was killed while it built this")
+
+
+def mark_interrupted(instance: dg.DagsterInstance, asset: str, key: str | None, why: str) -> None:
+    """Note that what is on disk of a partition may be half or damaged: it is built again."""
+    failure = {"code": INTERRUPTED, "message": f"[{INTERRUPTED}] {why}", "bad_input": False}
+    instance.report_runless_asset_event(
+        dg.AssetObservation(asset, partition=key, metadata={FAILURE: dg.MetadataValue.json(failure)})
+    )
 
 
 def _fail(instance: dg.DagsterInstance, run_id: str) -> None:

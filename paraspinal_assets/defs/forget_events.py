@@ -24,6 +24,7 @@ from dagster._core.storage.tags import (
 )
 from sqlalchemy.engine import Connection
 
+from paraspinal_assets.defs.automation.backfill import in_progress
 from paraspinal_assets.defs.rules import RULES
 from paraspinal_assets.defs.scan_asset import SCANS
 from paraspinal_assets.errors import StudyError
@@ -41,11 +42,17 @@ Opened = AbstractContextManager[Connection]
 
 
 def refuse_at_work(instance: dg.DagsterInstance) -> None:
-    """Refuse while a run is at work: it could write again what is being removed (E-STUDY-62)."""
+    """Refuse while a run or a backfill is at work: it could write again what is being removed (E-STUDY-62)."""
     runs = instance.get_runs(dg.RunsFilter(statuses=_AT_WORK), limit=1)
     if runs:
         raise StudyError(
             "E-STUDY-62", f"run {runs[0].run_id} is {runs[0].status.value}", "wait for it, or cancel it"
+        )
+    for open_backfill in in_progress(instance):
+        raise StudyError(
+            "E-STUDY-62",
+            f"backfill {open_backfill.backfill_id} is {open_backfill.status.value}",
+            "wait for it, or cancel it",
         )
 
 

@@ -119,6 +119,8 @@ def _behind(scans: Sequence[Scan], after: str | None) -> Iterator[Scan]:
 def _find_gone(incoming: Incoming, known: set[str], exams: Container[str]) -> None:
     """Scans that are not there any more. An exam that is away as a whole is a disk that is not mounted."""
     present = {scan.key for scan in incoming.manifest.scans}
+    strange = {key for key in known if not Scan.is_key(key)}  # anybody can add a partition in the UI
+    known = known - strange
     missing = known - present
     for exam in sorted({Scan.from_key(key).exam for key in missing}):
         of_exam = {key for key in known if Scan.from_key(key).exam == exam}
@@ -137,7 +139,7 @@ def _find_gone(incoming: Incoming, known: set[str], exams: Container[str]) -> No
                     f"connect the disk with its scans; if they are gone for good, take {exam} out of the study",
                 ),
             )
-    incoming.gone = sorted(missing)
+    incoming.gone = sorted(missing | strange)
 
 
 class _Look:

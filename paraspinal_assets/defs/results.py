@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from paraspinal_assets.errors import ParaspinalError, StorageError
+from paraspinal_assets.errors import MachineError, ParaspinalError
 from paraspinal_assets.study.disk import disk_error
 from paraspinal_assets.study.scan import Scan
 
@@ -65,7 +65,7 @@ def failure_metadata(error: Exception, root: Path) -> dict[str, Any]:
         return {
             "code": error.code,
             "message": str(error),
-            "bad_input": not isinstance(error, StorageError),
+            "bad_input": not isinstance(error, MachineError),
         }
     code = "E-INFRASTRUCTURE" if isinstance(error, OSError | MemoryError) else "E-UNEXPECTED"
     return {"code": code, "message": f"[{code}] {type(error).__name__}: {error}", "bad_input": False}

@@ -24,7 +24,7 @@ from paraspinal_assets.defs.results import ScanOutcome, ScanResult, failure_meta
 from paraspinal_assets.defs.rules import AssetRule, ScanParts, StudyParts, register
 from paraspinal_assets.defs.table_metadata import columns_metadata
 from paraspinal_assets.defs.workspace import StudyResource, Workspace
-from paraspinal_assets.errors import StorageError
+from paraspinal_assets.errors import MachineError
 from paraspinal_assets.study.scan import Scan
 from paraspinal_assets.study.schema import TableSchema
 
@@ -151,7 +151,7 @@ def scan_asset(
             if outcome.result is None:
                 failure = failure_metadata(outcome.error or RuntimeError("no result"), workspace.root)
                 failed[key] = failure["code"]
-                try_again |= isinstance(outcome.error, OSError | MemoryError | StorageError)
+                try_again |= isinstance(outcome.error, OSError | MemoryError | MachineError)
                 context.log.error(f"{rule.name} {key}: {failure['message']}")
                 metadata[FAILURE] = dg.MetadataValue.json(failure)
                 yield dg.AssetObservation(rule.name, partition=key, metadata=metadata)

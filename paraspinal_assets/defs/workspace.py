@@ -66,6 +66,11 @@ class Workspace:
         return read_reviews(self.study, self.root)
 
     @cached_property
+    def _exclusions(self) -> dict[tuple[str, str | None], str]:
+        """Participant and exam, or no exam where all are meant -> reason; the first one counts."""
+        return {(entry.participant, entry.exam): entry.reason for entry in reversed(self.study.exclude)}
+
+    @cached_property
     def _exam_dates(self) -> dict[tuple[str, str], Any]:
         if not any("exam_date" in table.columns for table in self.study.clinical.tables.values()):
             return {}
@@ -82,10 +87,8 @@ class Workspace:
 
     def exclusion(self, scan: Scan) -> str | None:
         """Why the study file leaves a scan out, if it does."""
-        for entry in self.study.exclude:
-            if entry.participant == scan.participant and entry.exam in (None, scan.exam):
-                return entry.reason
-        return None
+        of_all, of_exam = ((scan.participant, exam) for exam in (None, scan.exam))
+        return self._exclusions.get(of_exam, self._exclusions.get(of_all))
 
     def calibrations(self, scan: Scan) -> list[Calibration]:
         """The calibrations that fit a scan's exam and date; the scanner is compared when it is measured."""

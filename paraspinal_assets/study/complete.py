@@ -67,7 +67,7 @@ def write_once(path: Path, content: bytes) -> bytes:
 def is_being_written(path: Path) -> bool:
     """Whether the process that writes a temporary file is alive, on whatever machine: then it holds a lock."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "r+b") as file:  # NFS locks for writing only what is open for writing
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

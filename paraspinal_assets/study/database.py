@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import duckdb
 
-from paraspinal_assets.errors import StudyError
+from paraspinal_assets.errors import MachineError, StudyError
+from paraspinal_assets.study.disk import disk_error
 from paraspinal_assets.study.schema import TYPES, Column, TableSchema, schemas
 
 if TYPE_CHECKING:
@@ -26,6 +27,11 @@ READ_TIMEOUT_S: Final = 60.0
 
 FILES_AT_ONCE: Final = 100
 """Scan files in one statement: DuckDB holds about 1 MB for each, of a table of 100 columns, until it ends."""
+
+UNREADABLE: Final = "E-STUDY-36"
+"""A scan's file is missing or damaged."""
+
+_UNREADABLE: Final = (duckdb.IOException, duckdb.InvalidInputException, duckdb.BinderException)
 
 _COMMENT: Final = re.compile(r"(.*?)(?: \[([^\[\]]*)\])?", re.DOTALL)
 """A column's comment: its meaning, and its unit in brackets if it has one."""
@@ -70,7 +76,7 @@ class Database:
                 # The second is what another thread of this process gets while the first one is at work.
                 busy = "lock" in str(error).lower() or "different configuration" in str(error)
                 if not busy or time.monotonic() > deadline:
-                    raise StudyError(
+                    raise MachineError(
                         "E-STUDY-30",
                         f"cannot open {self.path}: {error}",
                         "close the program that holds the database",
@@ -182,12 +188,12 @@ class Database:
 
         Raises
         ------
-        StudyError
-            E-STUDY-36 if a file is damaged or lacks a column; then the table is as it was.
+        MachineError
+            E-STUDY-36 if a file is missing, damaged or lacks a column; then the table is as it was.
         """
         if filesystem is not None:
             # Before the transaction, which keeps readers out.
-            known = self._loaded(name)
+            known = self.loaded(name)
             filesystem.take(address for key, (version, address) in files.items() if known.get(key) != version)
         with self.writing() as connection:
             connection.execute(
@@ -219,7 +225,7 @@ class Database:
                 )
             return len(changed)
 
-    def _loaded(self, name: str) -> dict[str, str]:
+    def loaded(self, name: str) -> dict[str, str]:
         """Scan key -> data version of what is in a table of scans."""
         if not self.path.exists():
             return {}
@@ -291,11 +297,13 @@ def _insert(
         for start in range(0, len(files), FILES_AT_ONCE):
             some = files[start : start + FILES_AT_ONCE]
             connection.execute(f"INSERT INTO {quoted(name)} BY NAME {rows}", [some])
-    except duckdb.Error as error:
-        raise StudyError(
-            "E-STUDY-36",
-            f"table {name}: the files of {len(files)} scans cannot be read: {error}",
-            "delete the scan's file that is named, then run again",
+    except _UNREADABLE as error:
+        if disk_error(error, Path()) is not None:
+            raise
+        raise MachineError(
+            UNREADABLE,
+            f"table {name}: a scan's file cannot be read: {error}",
+            "run again: the scan is measured anew",
         ) from error
 
 

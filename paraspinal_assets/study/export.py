@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from paraspinal_assets.errors import StudyError
+from paraspinal_assets.errors import MachineError, StudyError
 from paraspinal_assets.study.database import Database
 from paraspinal_assets.study.dictionary import (
     INTRODUCTION,
@@ -51,7 +51,9 @@ def export(database: Database, folder: Path, format: Format) -> list[Path]:
     Raises
     ------
     StudyError
-        E-STUDY-31 if there is no table, E-STUDY-35 if the folder cannot be written to.
+        E-STUDY-31 if there is no table.
+    MachineError
+        E-STUDY-35 if the folder cannot be written to.
     """
     tables = database.documented()
     if not tables:
@@ -76,7 +78,7 @@ def write_tables(
         for name, content in _dictionary(described).items():
             written.append(store.write_bytes(store.root / name, content.encode()))
     except OSError as error:
-        raise StudyError(
+        raise MachineError(
             "E-STUDY-35",
             f"cannot write to {folder}: {error.strerror or error}",
             "name a folder that you may write to, on a disk with space",

@@ -156,7 +156,8 @@ class LocalFolder:
         for entry in sorted(os.listdir(folder)):
             name = pattern.name(entry)
             path = folder.joinpath(entry, *pattern.below)
-            if name is not None and path.exists():
+            # A file has an ending, or it is a README beside the folders of the scans.
+            if name is not None and path.exists() and (path.is_dir() or path.suffix):
                 yield name, LocalInput(path)
 
 

@@ -82,6 +82,12 @@ class Scan:
         """The partition key."""
         return f"{self.exam}-{self.participant}"
 
+    @staticmethod
+    def is_key(text: str) -> bool:
+        """Whether a text can be the key of a scan."""
+        exam, _, participant = text.partition("-")
+        return bool(EXAM_PATTERN.fullmatch(exam) and PARTICIPANT_PATTERN.fullmatch(participant))
+
     @classmethod
     def from_key(cls, key: str) -> Scan:
         """The scan that a partition key names."""

@@ -3,10 +3,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from paraspinal_assets.defs.automation.runner import Progress, Report, Selection, run_study
+from paraspinal_assets.defs.automation.run_report import Report
+from paraspinal_assets.defs.automation.runner import Progress, Selection, run_study
 from paraspinal_assets.defs.automation.staleness import Assessment, Staleness
 from paraspinal_assets.defs.event_index import EventIndex
 from paraspinal_assets.defs.instance import environment, study_instance
@@ -25,7 +27,7 @@ class BuiltStudy:
         """The study as it is on disk now."""
         return Workspace.open(self.root / "study.yaml")
 
-    def run(self, workers: int = 1, **selection: frozenset[str]) -> Report:
+    def run(self, workers: int = 1, **selection: Any) -> Report:
         """One run; one worker is this process."""
         with study_instance(self.workspace) as instance:
             return run_study(

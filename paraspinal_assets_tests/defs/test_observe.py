@@ -97,6 +97,26 @@ def test_a_withdrawn_scan_is_gone(study: BuiltStudy, instance: dg.DagsterInstanc
     assert instance.get_dynamic_partitions("scan") == SCANS[:3]
 
 
+def test_a_partition_that_is_no_scan_is_taken_out(study: BuiltStudy, instance: dg.DagsterInstance) -> None:
+    instance.add_dynamic_partitions("scan", ["foo"])  # as anybody can in the UI
+    assert look_now(study, instance).gone == ["foo"]
+    assert instance.get_dynamic_partitions("scan") == SCANS
+
+
+def test_masks_that_are_still_copied_are_not_imported(
+    study: BuiltStudy, instance: dg.DagsterInstance
+) -> None:
+    study.run(assets=frozenset({"ct_nifti", "segmentation"}))
+    study.edit("study.yaml", "levels: T1-T10", "levels: T1-T9")
+    held = {("raw_segmentation", "exam5-1001"): "may still be copied"}
+    standings = (
+        Staleness(study.workspace, EventIndex(instance), SCANS, held).assess().standings["segmentation"]
+    )
+    assert standings["exam5-1001"].state is State.BLOCKED
+    assert standings["exam5-1001"].reason == "waits for raw_segmentation: may still be copied"
+    assert standings["exam5-1002"].state is State.STALE
+
+
 def test_looks_that_end_early_find_each_scan_once(study: BuiltStudy, instance: dg.DagsterInstance) -> None:
     after, found = None, []
     for _ in range(len(SCANS)):

@@ -165,6 +165,14 @@ def test_each_decision_of_a_reader_makes_its_own_scan_stale_and_no_other(built: 
     assert {s.state for keys in built.assess().standings.values() for s in keys.values()} == {State.FRESH}
 
 
+def test_exams_that_change_roles_make_outcomes_and_intervals_stale(built: BuiltStudy) -> None:
+    for exam, old, new in (("exam5", "baseline", "follow_up"), ("exam6", "follow_up", "baseline")):
+        built.edit("study.yaml", f"{exam}: {{role: {old}", f"{exam}: {{role: {new}")
+    standings = built.assess().standings
+    assert standings["clinical"][None].reason == "setting exams changed"
+    assert standings["outcomes"][None].state is not State.FRESH
+
+
 def test_a_removed_level_reruns_what_depends_on_levels(built: BuiltStudy) -> None:
     built.edit("study.yaml", "levels: T1-T10", "levels: T1-T9")
     scans = scans_built(built.run(assets=UP_TO_COHORT).materialized)
@@ -185,6 +193,8 @@ def test_a_bad_scan_fails_alone_and_is_retried_when_it_changes(built: BuiltStudy
         built.workspace.database.query("SELECT participant FROM cohort WHERE analysed")["participant"]
     )
     assert built.run(assets=UP_TO_COHORT).materialized == {}
+    built.run(assets=frozenset({"ct_nifti"}), retry_failed=True)
+    assert built.assess().standings["ct_nifti"]["exam6-1004"].reason.startswith("failed 2 times")
     path.write_bytes(good)
     fixed = built.run(assets=UP_TO_COHORT)
     assert fixed.failed == {}

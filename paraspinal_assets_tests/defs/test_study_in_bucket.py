@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from paraspinal_assets.cli import main
-from paraspinal_assets.defs.automation.runner import Progress, Report, Selection, run_study
+from paraspinal_assets.defs.automation.run_report import Report
+from paraspinal_assets.defs.automation.runner import Progress, Selection, run_study
 from paraspinal_assets.defs.instance import environment, study_instance
 from paraspinal_assets.defs.rules import RULES
 from paraspinal_assets.defs.workspace import Workspace

@@ -12,7 +12,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from paraspinal_assets.errors import StudyError
+from paraspinal_assets.errors import MachineError, StudyError
 from paraspinal_assets.study.database import Database, quoted
 from paraspinal_assets.study.kept_texts import recall
 from paraspinal_assets.study.schema import Column, TableSchema, schemas
@@ -98,7 +98,7 @@ def test_a_broken_scan_file_changes_nothing_and_is_named(database, tmp_path, mon
     broken = tmp_path / "broken.parquet"
     broken.write_bytes(b"PAR1 and no more")
     files = {"exam5-2": ("b", scan_file(tmp_path, "2", 2.0)), "exam5-3": ("b", str(broken))}
-    with pytest.raises(StudyError, match=r"E-STUDY-36.*broken\.parquet"):
+    with pytest.raises(MachineError, match=r"E-STUDY-36.*broken\.parquet"):
         database.merge_scans("levels", SCHEMA, files)
     assert values(database) == {"1": 1.0}
 
@@ -206,7 +206,7 @@ def test_absent_database_and_table_say_what_to_run(database):
 
 def test_a_file_that_is_no_database_is_named(database):
     database.path.write_bytes(b"not a database" * 500)
-    with pytest.raises(StudyError, match=r"E-STUDY-30.*study\.duckdb"):
+    with pytest.raises(MachineError, match=r"E-STUDY-30.*study\.duckdb"):
         database.names()
 
 
@@ -281,7 +281,7 @@ def test_a_database_held_by_another_program_is_an_error_in_words(database, monke
     monkeypatch.setattr("paraspinal_assets.study.database.READ_TIMEOUT_S", 0.2)
     holder = duckdb.connect(str(database.path))
     try:
-        with pytest.raises(StudyError, match=r"E-STUDY-30(.|\n)*close the program"):
+        with pytest.raises(MachineError, match=r"E-STUDY-30(.|\n)*close the program"):
             database.read("numbers")
     finally:
         holder.close()

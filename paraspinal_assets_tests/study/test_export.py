@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pyreadstat
 import pytest
 
-from paraspinal_assets.errors import StudyError
+from paraspinal_assets.errors import MachineError, StudyError
 from paraspinal_assets.study.database import Database
 from paraspinal_assets.study.export import export
 from paraspinal_assets.study.schema import Column, schemas
@@ -143,5 +143,5 @@ def test_a_study_without_tables_says_what_to_run(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_named(database, tmp_path):
     (tmp_path / "out").write_text("a file in the way")
-    with pytest.raises(StudyError, match="E-STUDY-35"):
+    with pytest.raises(MachineError, match="E-STUDY-35"):
         export(database, tmp_path / "out", "csv")

@@ -10,6 +10,7 @@ from typing import Any, Final
 import dagster as dg
 
 from paraspinal_assets.defs.asset_definitions import asset_definitions
+from paraspinal_assets.defs.scan_asset import SCANS
 from paraspinal_assets.defs.workspace import study_place
 from paraspinal_assets.study.disk import disk_error
 
@@ -68,6 +69,14 @@ def execute(
             run_id=run_id,
             **options,
         )
+    except (dg.DagsterUnknownPartitionError, dg.DagsterInvalidInvocationError):
+        # A sensor, or `paraspinal status`, has seen meanwhile that a scan is gone.
+        there = set(instance.get_dynamic_partitions(SCANS.name or ""))
+        left = tuple(key for key in keys if key in there)
+        if left == keys:
+            raise
+        if left:
+            execute(asset, left, instance, scan_done)
     except Exception as error:
         # Only the event log itself is left: what it cannot take down stops the whole command.
         of_disk = disk_error(error, place.folder)

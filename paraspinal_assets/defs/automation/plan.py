@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from paraspinal_assets.defs.automation.runner import Selection
-from paraspinal_assets.defs.automation.staleness import Assessment, Staleness, State
+from paraspinal_assets.defs.automation.staleness import Assessment, Staleness, State, is_held
 from paraspinal_assets.defs.rules import RULES, AssetRule, waves
 
 
@@ -118,6 +118,8 @@ def _inputs_are_planned(plan: Plan, rule: AssetRule, key: str, assessment: Asses
 
     def ready(name: str) -> bool:
         standing = assessment.standings[name].get(key)
+        if standing is not None and is_held(RULES[name], standing):
+            return False
         if standing is None or standing.state is not State.FRESH:
             return key in plan.partitions.get(name, ()) or (
                 name in rule.optional and (standing is None or not standing.unsettled)

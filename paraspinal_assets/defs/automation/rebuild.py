@@ -17,7 +17,8 @@ from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGra
 from paraspinal_assets.defs.automation import backfill
 from paraspinal_assets.defs.automation.plan import Plan, make_plan, table_names
 from paraspinal_assets.defs.automation.run_lock import exclusive
-from paraspinal_assets.defs.automation.runner import Progress, Report, Selection, run_study
+from paraspinal_assets.defs.automation.run_report import Report
+from paraspinal_assets.defs.automation.runner import Progress, Selection, run_study
 from paraspinal_assets.defs.automation.staleness import Staleness
 from paraspinal_assets.defs.event_index import EventIndex
 from paraspinal_assets.defs.observe import look, take_in

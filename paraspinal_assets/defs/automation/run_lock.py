@@ -48,6 +48,16 @@ def exclusive(store: StudyStore) -> Iterator[None]:
         yield
 
 
+def is_at_work(store: StudyStore) -> bool:
+    """Whether a command holds the study now."""
+    with open(store.root / COMMAND, "a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 def _wait_for_workers(path: Path) -> None:
     deadline = time.monotonic() + ENDING_S
     with open(path, "a") as lock:

@@ -6,16 +6,18 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Final
 
 import dagster as dg
 
 from paraspinal_assets.defs.abandoned import close_abandoned
+from paraspinal_assets.defs.automation.backfill import in_progress
 from paraspinal_assets.defs.automation.batch import COMMAND_TAG
 from paraspinal_assets.defs.automation.batches import batch_sizes, chosen_sizes
 from paraspinal_assets.defs.automation.run_lock import exclusive
-from paraspinal_assets.defs.automation.staleness import Assessment, Staleness, State
+from paraspinal_assets.defs.automation.run_report import Report
+from paraspinal_assets.defs.automation.staleness import Assessment, Staleness
 from paraspinal_assets.defs.automation.worker_pool import WorkerPool
 from paraspinal_assets.defs.event_index import EventIndex
 from paraspinal_assets.defs.observe import look, take_in
@@ -32,11 +34,15 @@ BATCHES_PER_WORKER: Final = 3
 
 @dataclass(frozen=True)
 class Selection:
-    """What a run may build: all assets and scans unless it says otherwise."""
+    """What a run may build: all assets and scans unless it says otherwise.
+
+    `retry_failed` builds what failed for its input too, though nothing of it has changed.
+    """
 
     assets: frozenset[str] | None = None
     exams: frozenset[str] | None = None
     participants: frozenset[str] | None = None
+    retry_failed: bool = False
 
     def has(self, rule: AssetRule) -> bool:
         """Whether the asset may be built."""
@@ -50,32 +56,6 @@ class Selection:
         return (self.exams is None or scan.exam in self.exams) and (
             self.participants is None or scan.participant in self.participants
         )
-
-
-@dataclass
-class Report:
-    """What a run did, and how everything stands after it.
-
-    Attributes
-    ----------
-    materialized
-        Asset -> scan keys that were built; an empty list for a table.
-    failed
-        Asset -> scan key (empty for a table) -> code, for everything that stands failed.
-    not_measurable
-        Scan key -> reason code, for scans whose record says that nothing can be measured.
-    problems
-        Folders that are no scans.
-    held
-        Asset and scan key of inputs that are left alone for now -> why.
-    """
-
-    materialized: dict[str, list[str]] = field(default_factory=dict)
-    failed: dict[str, dict[str, str]] = field(default_factory=dict)
-    messages: dict[tuple[str, str], str] = field(default_factory=dict)
-    not_measurable: dict[str, str] = field(default_factory=dict)
-    problems: tuple[StudyError, ...] = ()
-    held: Mapping[tuple[str, str | None], str] = field(default_factory=dict)
 
 
 class Progress:
@@ -106,6 +86,8 @@ def run_study(
     version ends there. Nothing raises for a bad scan: it is in the report.
     """
     with exclusive(workspace.store):
+        if not unattended:
+            _refuse_beside_backfill(instance)
         workspace.store.check_artifacts()
         workspace.store.remove_leftovers()
         index = EventIndex(instance)
@@ -120,6 +102,7 @@ def run_study(
                 staleness = Staleness(workspace, index, scans, incoming.held)
                 staleness.assess_more(assessment, wave)
                 wanted = todo = _todo(wave, assessment, selection)
+                before = {rule.name: index.records(rule.name) for rule in wanted}
                 for attempt in _ATTEMPTS:
                     sharing = _sharing(todo, workers, workspace.study)
                     lost = attempt(list(_tasks(todo, scans, sharing, sizes)), pool, progress)
@@ -128,9 +111,22 @@ def run_study(
                     if not lost:
                         break
                     # A worker died. What it had finished is kept, what it had not is stale.
-                    todo = _todo(wave, assessment, selection)
-                _record(report, wave, wanted, assessment, index)
+                    todo = _todo(wave, assessment, replace(selection, retry_failed=False))
+                report.add_built(wanted, before, index)
+                for rule in wave:
+                    if not rule.external:
+                        report.add_standing(rule, assessment.standings[rule.name], index)
     return report
+
+
+def _refuse_beside_backfill(instance: dg.DagsterInstance) -> None:
+    """Refuse to build what the daemon is about to build too (E-STUDY-50)."""
+    for backfill in in_progress(instance):
+        raise StudyError(
+            "E-STUDY-50",
+            f"backfill {backfill.backfill_id} is building this study",
+            "wait for it, or cancel it in the Dagster UI; `paraspinal ui` goes on with one that was cut off",
+        )
 
 
 def _todo(
@@ -138,7 +134,11 @@ def _todo(
 ) -> dict[AssetRule, list[str | None]]:
     """What of a wave is selected and should be built now."""
     return {
-        rule: [key for key in assessment.buildable(rule.name) if selection.has_key(key)]
+        rule: [
+            key
+            for key in assessment.buildable(rule.name, failed=selection.retry_failed)
+            if selection.has_key(key)
+        ]
         for rule in wave
         if selection.has(rule)
     }
@@ -235,30 +235,6 @@ def _build_one_by_one(tasks: list[_Task], pool: WorkerPool, progress: Progress) 
 
 _ATTEMPTS: Final = (_build, _build, _build_one_by_one)
 """A worker that was killed once may have been unlucky; after the second time each batch runs alone."""
-
-
-def _record(
-    report: Report,
-    wave: Sequence[AssetRule],
-    todo: dict[AssetRule, list[str | None]],
-    assessment: Assessment,
-    index: EventIndex,
-) -> None:
-    for rule in wave:
-        records = index.records(rule.name)
-        for key, standing in assessment.standings[rule.name].items():
-            record = records.get(key)
-            if record is None or rule.external:
-                continue
-            if standing.state is State.FAILED and record.failure is not None:
-                report.failed.setdefault(rule.name, {})[key or ""] = record.failure.code
-                report.messages[(rule.name, key or "")] = record.failure.message
-            elif standing.state is State.FRESH and key in todo.get(rule, ()):
-                built = report.materialized.setdefault(rule.name, [])
-                if key is not None:
-                    built.append(key)
-            if key is not None and record.note is not None:
-                report.not_measurable.setdefault(key, record.note)
 
 
 def select_assets(words: Sequence[str], groups: dict[str, set[str]]) -> frozenset[str] | None:

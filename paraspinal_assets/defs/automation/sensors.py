@@ -12,6 +12,7 @@ from dagster._core.execution.backfill import BulkActionStatus
 from paraspinal_assets.defs.abandoned import close_abandoned
 from paraspinal_assets.defs.automation import backfill
 from paraspinal_assets.defs.automation.jobs import rebuild_stale
+from paraspinal_assets.defs.automation.run_lock import is_at_work
 from paraspinal_assets.defs.observe import Incoming, look
 from paraspinal_assets.defs.scan_asset import SCANS, shared_index
 from paraspinal_assets.defs.workspace import StudyResource
@@ -114,6 +115,8 @@ def rebuild_next() -> dg.SensorDefinition:
             return dg.SensorResult(
                 skip_reason=f"backfill {running[0].backfill_id} is in progress", cursor=context.cursor
             )
+        if is_at_work(study.open().store):
+            return dg.SensorResult(skip_reason="a command is running the study", cursor=context.cursor)
         options = json.loads(latest.tags[backfill.OPTIONS])
         request = dg.RunRequest(
             run_key=f"after-{latest.backfill_id}",

@@ -35,6 +35,9 @@ RETRY_FIRST_S: Final = 600.0
 RETRY_LAST_S: Final = 86_400.0
 """What failed for the machine is retried unasked after 10 minutes, then 20, 40, ... at most a day."""
 
+ATTEMPTS_WAITED_FOR: Final = 3
+"""Tables wait for a scan that failed for the machine until it has failed this often: a bug must not hold a study up."""
+
 BUILDABLE: Final = frozenset({State.STALE, State.MISSING})
 
 
@@ -52,6 +55,8 @@ class Standing:
         Blocked by something that can be built, so that it will not stay as it is.
     retry_at
         Time before which nobody should retry without being asked to, as a Unix time.
+    given_up
+        Failed so often that tables go on without it, as they do where an input is bad; it is still retried.
     """
 
     state: State
@@ -59,6 +64,7 @@ class Standing:
     retry: bool = False
     waiting: bool = False
     retry_at: float = 0.0
+    given_up: bool = False
 
     @property
     def buildable(self) -> bool:
@@ -68,7 +74,7 @@ class Standing:
     @property
     def unsettled(self) -> bool:
         """Whether a run would change it; a table waits for that, and never for what failed for good."""
-        return self.buildable or self.waiting
+        return (self.buildable and not self.given_up) or self.waiting
 
 
 _FRESH = Standing(State.FRESH)
@@ -80,9 +86,13 @@ class Assessment:
 
     standings: dict[str, dict[str | None, Standing]] = field(default_factory=dict)
 
-    def buildable(self, asset: str) -> list[str | None]:
-        """The partitions of an asset that should be built now, in order."""
-        return [key for key, standing in self.standings[asset].items() if standing.buildable]
+    def buildable(self, asset: str, *, failed: bool = False) -> list[str | None]:
+        """The partitions of an asset that should be built now, in order; with those that failed for their input."""
+        return [
+            key
+            for key, standing in self.standings[asset].items()
+            if standing.buildable or (failed and standing.state is State.FAILED)
+        ]
 
 
 class Staleness:
@@ -234,13 +244,16 @@ class Staleness:
         if changes:
             return Standing(State.STALE, "; ".join(changes))
         if record.failure is not None:
-            times = f"{record.failure.attempts} time{'s' if record.failure.attempts > 1 else ''}"
+            attempts = record.failure.attempts
+            times = f"{attempts} time{'s' if attempts > 1 else ''}"
             reason = f"failed {times}, input unchanged since: {record.failure.message}"
-            retry_at = record.timestamp + min(
-                RETRY_FIRST_S * 2 ** (record.failure.attempts - 1), RETRY_LAST_S
-            )
+            retry_at = record.timestamp + min(RETRY_FIRST_S * 2 ** (attempts - 1), RETRY_LAST_S)
             return Standing(
-                State.FAILED, reason, retry=not record.failure.bad_input, retry_at=round(retry_at)
+                State.FAILED,
+                reason,
+                retry=not record.failure.bad_input,
+                retry_at=round(retry_at),
+                given_up=attempts >= ATTEMPTS_WAITED_FOR,
             )
         return _FRESH
 
@@ -252,12 +265,12 @@ class Staleness:
             upstream = RULES[name]
             if rule.partitioned or not upstream.partitioned:
                 standing = done.standings[name].get(key if upstream.partitioned else None)
-                if standing is None or (standing.state is not State.FRESH and name not in rule.optional):
-                    if standing is None:
-                        return Standing(State.BLOCKED, f"waits for {name}, which is not there")
+                if standing is None:
+                    return Standing(State.BLOCKED, f"waits for {name}, which is not there")
+                if is_held(upstream, standing):
+                    return Standing(State.BLOCKED, f"waits for {name}: {standing.reason}")
+                if standing.state is not State.FRESH and name not in rule.optional:
                     reason = f"waits for {name}, which is {standing.state}"
-                    if upstream.external and standing.state is State.BLOCKED:
-                        reason = f"waits for {name}: {standing.reason}"
                     return Standing(State.BLOCKED, reason, waiting=standing.unsettled)
             else:
                 unsettled = sum(standing.unsettled for standing in done.standings[name].values())
@@ -265,6 +278,11 @@ class Staleness:
                     scans = f"{unsettled} scan{'s' if unsettled > 1 else ''}"
                     return Standing(State.BLOCKED, f"waits for {scans} of {name}", waiting=True)
         return None
+
+
+def is_held(rule: AssetRule, standing: Standing) -> bool:
+    """Whether an input is left alone for now, as files that are still copied are."""
+    return rule.external and standing.state is State.BLOCKED
 
 
 def _hashable(value: object) -> Hashable:

@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from paraspinal_assets.study.clinical import ClinicalData
 
 
+def _roles(study: Study) -> dict[str, str]:
+    return {name: exam.role for name, exam in study.exams.items()}
+
+
 @table_asset(
     group="cohort",
     inputs=["clinical_files"],
     code_version="1",
     kinds={"csv", "duckdb"},
-    settings=lambda study: {"clinical tables": study.clinical.tables, "exams": list(study.exams)},
+    settings=lambda study: {"clinical tables": study.clinical.tables, "exams": _roles(study)},
     checks={"one_row_per_participant": "No participant is in the clinical table twice."},
 )
 def clinical(context: TableContext) -> Tables:
@@ -85,7 +89,7 @@ _COLUMN_TYPES = {
     inputs=["clinical", "deformity", "scans"],
     code_version="2",
     kinds={"duckdb"},
-    settings=lambda study: {"fracture": study.clinical.fracture, "exams": list(study.exams)},
+    settings=lambda study: {"fracture": study.clinical.fracture, "exams": _roles(study)},
 )
 def outcomes(context: TableContext) -> Tables:
     """New vertebral fracture by follow-up: from the clinical tables, or from incident deformity on CT."""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import dagster as dg
 
+from paraspinal_assets.defs.abandoned import mark_interrupted
 from paraspinal_assets.defs.table_asset import Check, TableContext, Tables, table_asset
 from paraspinal_assets.defs.table_metadata import ROWS, columns_metadata, preview
-from paraspinal_assets.study.database import Database
+from paraspinal_assets.errors import MachineError
+from paraspinal_assets.study.database import UNREADABLE, Database
 from paraspinal_assets.study.scan import Scan
 from paraspinal_assets.study.schema import TableSchema, schemas
 from paraspinal_assets.study.settings import Study
-from paraspinal_assets.study.store import json_digest
+from paraspinal_assets.study.store import StudyStore, json_digest
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,31 @@ MEASUREMENTS: Final = (
 )
 
 
+def _measure_again(
+    table: Measurement, schema: TableSchema, keys: Sequence[str], context: TableContext
+) -> None:
+    """Mark the scans whose file is missing or damaged, so that the next run measures them again."""
+    for key in keys:
+        if not _is_whole(context.workspace.store, Scan.from_key(key), table.artifact, schema):
+            mark_interrupted(
+                context.index.instance,
+                table.source,
+                key,
+                "its file is missing or damaged: it is measured again",
+            )
+
+
+def _is_whole(store: StudyStore, scan: Scan, artifact: str, schema: TableSchema) -> bool:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        found = pq.read_table(store.fetch(scan, artifact))
+    except (OSError, pa.ArrowException):
+        return False
+    return {column.name for column in schema.columns} <= set(found.column_names)
+
+
 def _gather(table: Measurement) -> dg.AssetsDefinition:
     def function(context: TableContext) -> Tables:
         store, database = context.workspace.store, context.workspace.database
@@ -87,7 +114,15 @@ def _gather(table: Measurement) -> dg.AssetsDefinition:
             for key, record in context.records(table.source).items()
             if record.data_version is not None
         }
-        read = database.merge_scans(table.name, schemas()[table.name], files, store.files_for_duckdb())
+        schema = schemas()[table.name]
+        try:
+            read = database.merge_scans(table.name, schema, files, store.files_for_duckdb())
+        except MachineError as error:
+            if error.code == UNREADABLE:
+                loaded = database.loaded(table.name)
+                new = [key for key, (version, _) in files.items() if loaded.get(key) != version]
+                _measure_again(table, schema, new, context)
+            raise
         rows = int(database.query(f'SELECT count(*) AS n FROM "{table.name}"')["n"].iloc[0])
         expected = len(files) * table.rows_per_scan(context.workspace.study)
         whole = Check(

@@ -13,11 +13,15 @@ from paraspinal_assets.defs.automation import backfill
 from paraspinal_assets.defs.automation.batch import execute
 from paraspinal_assets.defs.automation.rebuild import Step, rebuild_step
 from paraspinal_assets.defs.automation.run_lock import exclusive
-from paraspinal_assets.defs.automation.runner import Selection
+from paraspinal_assets.defs.automation.runner import Progress, Selection, run_study
+from paraspinal_assets.defs.automation.sensors import rebuild_next
 from paraspinal_assets.defs.build import build_definitions
 from paraspinal_assets.defs.event_index import EventIndex
+from paraspinal_assets.defs.forget_events import refuse_at_work
 from paraspinal_assets.defs.instance import study_instance
 from paraspinal_assets.defs.observe import look, take_in
+from paraspinal_assets.defs.workspace import StudyResource
+from paraspinal_assets.errors import StudyError
 from paraspinal_assets_tests.defs.conftest import BuiltStudy
 from paraspinal_assets_tests.defs.small_study import write_scan
 
@@ -88,6 +92,10 @@ def test_one_backfill_at_a_time(built: BuiltStudy, instance: dg.DagsterInstance)
     again = step(built, instance, rebuild="second")
     assert again.backfill_id is None
     assert again.words == f"backfill {first.backfill_id} is in progress: nothing launched"
+    with pytest.raises(StudyError, match=f"E-STUDY-50.*backfill {first.backfill_id}"):
+        run_study(built.workspace, instance, Selection(), workers=1, progress=Progress())
+    with pytest.raises(StudyError, match=f"E-STUDY-62.*backfill {first.backfill_id}"):
+        refuse_at_work(instance)
 
 
 def test_a_rebuild_tries_each_scan_once_and_the_next_one_again(
@@ -147,3 +155,32 @@ def test_while_a_command_runs_the_study_nothing_is_launched(
     with exclusive(built.workspace.store):
         assert step(built, instance).words.startswith("nothing launched: ")
     assert instance.get_backfills() == []
+
+
+def test_a_rebuild_waits_for_a_command_and_goes_on_behind_it(
+    built: BuiltStudy, instance: dg.DagsterInstance
+) -> None:
+    write_scan(built.root, "exam5", "1003", muscle_hu=41.0)
+    launched = step(built, instance)
+    end(instance, BulkActionStatus.COMPLETED_SUCCESS)
+    resource = StudyResource(study_file=str(built.root / "study.yaml"))
+    with dg.build_sensor_context(instance=instance, resources={"study": resource}) as context:
+        with exclusive(built.workspace.store):
+            waiting = rebuild_next()(context)
+        going_on = rebuild_next()(context)
+    assert isinstance(waiting, dg.SensorResult)
+    assert isinstance(going_on, dg.SensorResult)
+    assert (waiting.run_requests, waiting.cursor) == ([], None)
+    assert going_on.cursor == launched.backfill_id
+    assert len(going_on.run_requests or ()) == 1
+
+
+def test_a_scan_that_is_gone_meanwhile_does_not_stop_its_batch(
+    built: BuiltStudy, instance: dg.DagsterInstance
+) -> None:
+    keys = tuple(instance.get_dynamic_partitions("scan")[:3])
+    before = {key: record.storage_id for key, record in EventIndex(instance).records("scan_muscle").items()}
+    instance.delete_dynamic_partition("scan", keys[-1])
+    execute("scan_muscle", keys, instance)
+    after = {key: record.storage_id for key, record in EventIndex(instance).records("scan_muscle").items()}
+    assert {key for key in after if after[key] != before[key]} == set(keys[:2])
