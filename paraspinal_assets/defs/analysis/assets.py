@@ -222,7 +222,7 @@ def longitudinal(context: TableContext) -> Tables:
 @table_asset(
     group="analysis",
     inputs=["cohort"],
-    code_version="3",
+    code_version="4",
     kinds={"statsmodels", "duckdb"},
     settings=lambda study: {
         "imputation": _imputation(study),
