@@ -97,6 +97,36 @@ def test_discrimination_carries_proc_s_numbers(original):
     assert len(original["reclassification"].groupby(["model_a", "model_b", "estimate"])) == 10
 
 
+def noise(n, cases, predictors, seed, missing=0.0):
+    """Predictors that have nothing to do with the fractures, and a model of all of them."""
+    rng = np.random.default_rng(seed)
+    names = [f"x{k}" for k in range(predictors)]
+    table = pd.DataFrame(rng.normal(size=(n, predictors)), columns=names)
+    table = table.mask(rng.random(table.shape) < missing).assign(
+        VFx=rng.permutation(np.arange(n) < cases) * 1
+    )
+    options = {"density": None, "fracture_models": {"m": " + ".join(names)}, "columns": {}, "seed": seed}
+    return table, QUICK.changed(**options, quartile_measures=())
+
+
+def test_out_of_fold_areas_of_noise_fall_on_either_side_of_one_half():
+    found = [analyze(*noise(120, 30, 5, seed)) for seed in range(20)]
+    auc = pd.concat([tables["auc"] for tables in found]).query("estimate == 'out_of_fold'")
+    assert set(auc["direction"]) == {"<"}
+    assert auc["auc"].mean() < 0.52
+    # The curve, its partial areas and its thresholds belong to the same area.
+    for tables in found:
+        area = tables["auc"].set_index("estimate").loc["out_of_fold", "auc"]
+        curve = tables["roc_curve"].query("estimate == 'out_of_fold'")
+        drawn = np.trapezoid(curve["sensitivity"], curve["specificity"])
+        best = tables["thresholds"].query("estimate == 'out_of_fold' and rule == 'youden'").iloc[0]
+        assert abs(drawn) == pytest.approx(area)
+        assert (curve["sensitivity"] + curve["specificity"]).max() == pytest.approx(
+            best["sensitivity"] + best["specificity"]
+        )
+    assert min(auc["auc"]) < 0.5
+
+
 def test_predictions_are_numbered_from_one(original):
     rows = original["predictions"].query("model == 'vBMD'")
     assert list(rows["row"]) == list(range(1, 1317))

@@ -129,7 +129,7 @@ def fracture_models(context: TableContext) -> Tables:
 @table_asset(
     group="analysis",
     inputs=["cohort"],
-    code_version="3",
+    code_version="4",
     kinds={"scikitlearn", "duckdb"},
     settings=lambda study: {
         "fracture models": study.models.fracture,
