@@ -29,6 +29,10 @@ NOT_POOLED = (
     "Coefficients, predictions and what follows from them are pooled over the imputed copies; fit statistics, "
     "comparisons, diagnostics and sensitivity are of the table with medians, and profile intervals are left out."
 )
+NO_OPTIMISM = (
+    "The copies are drawn with the fractures, which no bootstrap of the models sees: there are no "
+    "optimism-corrected areas with multiple imputation. Out-of-fold areas are from copies drawn without the fractures."
+)
 
 
 def analyze(
@@ -90,6 +94,9 @@ def analyze(
                 tables["logistic_coefficients"] = pooled_logistic(imputed.pooled)
                 predictions = imputed.predictions or predictions
                 problems.append(Problem("imputation", "", "W-STAT-POOLED", NOT_POOLED))
+                if spec.bootstrap and fits:
+                    problems.append(Problem("optimism", "", "W-STAT-POOLED", NO_OPTIMISM))
+                    spec = spec.changed(bootstrap=0)
 
     del linear_fits
     made, found = performance_tables(predictions, fits, spec)

@@ -83,18 +83,34 @@ def choose_folds(
 
 
 def predict(
-    fits: Mapping[str, LogisticFit], data: AnalysisData, spec: AnalysisSpec
+    fits: Mapping[str, LogisticFit],
+    data: AnalysisData,
+    spec: AnalysisSpec,
+    *,
+    blind: Mapping[str, LogisticFit] | None = None,
 ) -> tuple[Predictions, list[Problem]]:
-    """Apparent and out-of-fold risks of fitted models."""
+    """Apparent and out-of-fold risks of fitted models.
+
+    Parameters
+    ----------
+    fits
+        Model name to fit.
+    data, spec
+        Folds, and the table whose rows are predicted.
+    blind
+        The same models for the out-of-fold risks, on predictors completed without a look at the outcome;
+        default: *fits*.
+    """
     folds, problems = choose_folds(data, spec)
     n = len(data.completed)
     risks: dict[str, dict[str, Vector]] = {estimate: {} for estimate in ESTIMATES}
     for model, fit in fits.items():
         apparent, honest = np.full(n, np.nan), np.full(n, np.nan)
         apparent[fit.design.rows] = fit.probabilities
-        if folds is not None:
-            part = out_of_fold(fit, folds[fit.design.rows])
-            honest[fit.design.rows] = part.probabilities
+        tested = fit if blind is None else blind.get(model)
+        if folds is not None and tested is not None:
+            part = out_of_fold(tested, folds[tested.design.rows])
+            honest[tested.design.rows] = part.probabilities
             problems += [Problem("predictions", model, "W-STAT-FOLD", note) for note in part.notes]
         risks["apparent"][model], risks["out_of_fold"][model] = apparent, honest
     outcome = np.full(n, np.nan)

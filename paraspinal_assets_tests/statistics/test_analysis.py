@@ -127,6 +127,20 @@ def test_out_of_fold_areas_of_noise_fall_on_either_side_of_one_half():
     assert min(auc["auc"]) < 0.5
 
 
+def test_multiple_imputation_shows_no_outcome_to_the_predictions_that_are_tested():
+    found = []
+    for seed in range(6):
+        table, spec = noise(300, 40, 10, seed, missing=0.4)
+        tables = analyze(table, spec.changed(imputation="multiple", imputations=3, bootstrap=20))
+        assert set(tables["auc"]["estimate"]) == {"apparent", "out_of_fold"}
+        assert tables["optimism"].empty
+        assert ("", "W-STAT-POOLED") in codes(tables, "optimism")
+        found.append(tables["auc"].set_index("estimate")["auc"])
+    mean = pd.concat(found, axis=1).mean(axis=1)
+    assert mean["out_of_fold"] < 0.55
+    assert mean["apparent"] > 0.65
+
+
 def test_predictions_are_numbered_from_one(original):
     rows = original["predictions"].query("model == 'vBMD'")
     assert list(rows["row"]) == list(range(1, 1317))

@@ -112,7 +112,7 @@ def _folds(study: Study) -> list[Any]:
 @table_asset(
     group="analysis",
     inputs=["cohort"],
-    code_version="3",
+    code_version="4",
     kinds={"statsmodels", "duckdb"},
     settings=lambda study: {
         "fracture models": study.models.fracture,
