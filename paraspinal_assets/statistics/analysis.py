@@ -78,12 +78,12 @@ def analyze(
     predictions, found = predict(fits, data, spec)
     problems += found
 
-    if spec.imputations or spec.imputation == "multiple":
+    if spec.formulas() and (spec.imputations or spec.imputation == "multiple"):
         pooling = spec.imputation == "multiple"
         try:
             fitted: dict[Key, Fit] = {("linear", model): fit for model, fit in linear_fits.items()}
             fitted |= {("logistic", model): fit for model, fit in fits.items()}
-            imputed, found = compare_imputations(data, spec, fitted, with_predictions=pooling)
+            imputed, found = compare_imputations(data, spec, fitted, with_predictions=pooling and bool(fits))
         except NO_ANSWER as error:
             problems.append(Problem.from_error("imputation_comparison", "", error))
         else:

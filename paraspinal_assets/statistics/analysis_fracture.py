@@ -101,7 +101,7 @@ def predict(
         The same models for the out-of-fold risks, on predictors completed without a look at the outcome;
         default: *fits*.
     """
-    folds, problems = choose_folds(data, spec)
+    folds, problems = choose_folds(data, spec) if fits else (None, [])
     n = len(data.completed)
     risks: dict[str, dict[str, Vector]] = {estimate: {} for estimate in ESTIMATES}
     for model, fit in fits.items():

@@ -72,7 +72,8 @@ def compare_imputations(
     gathered: dict[Key, _Gathered] = {}
     copies: list[Predictions] = []
     problems: list[Problem] = []
-    wanted = [c for c in spec.model_columns() if c in data.observed.columns]
+    informing = spec.imputation_columns or spec.model_columns()
+    wanted = [c for c in informing if c in data.observed.columns]
     incomplete = data.observed[[c for c in wanted if c not in spec.outcomes]].isna().any(axis=None)
     # With nothing to impute all copies are alike: one says it all.
     m = spec.imputations if incomplete else 1

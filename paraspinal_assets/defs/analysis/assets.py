@@ -17,8 +17,9 @@ from paraspinal_assets.study.settings import Study
 if TYPE_CHECKING:
     import pandas as pd
 
-NO_LINEAR: Mapping[str, Any] = {"density": None, "linear_models": {}}
-NO_FRACTURE: Mapping[str, Any] = {"fracture": None, "fracture_models": {}, "bootstrap": 0}
+# The outcomes stay: they are imputed in no part of the analysis, not even where one of them is a predictor.
+NO_LINEAR: Mapping[str, Any] = {"linear_models": {}}
+NO_FRACTURE: Mapping[str, Any] = {"fracture_models": {}, "bootstrap": 0}
 NO_GROUPS: Mapping[str, Any] = {"quartile_measures": (), "subgroups": ()}
 
 
@@ -29,7 +30,8 @@ def _tables(context: TableContext, names: Mapping[str, str], **changes: Any) -> 
     from paraspinal_assets.statistics.analysis import analyze
 
     people = analysed(context.workspace.database)
-    spec = analysis_spec(context.workspace.study).changed(**changes)
+    whole = analysis_spec(context.workspace.study)
+    spec = whole.changed(**changes, imputation_columns=whole.model_columns())
     made = analyze(people, spec)
     tables = {name: made[source] for name, source in names.items()}
     for name in {"diagnostics", "predictions"} & set(tables):
@@ -46,13 +48,16 @@ def _same(*names: str) -> dict[str, str]:
 
 
 def _imputation(study: Study) -> list[Any]:
-    return [study.analysis.imputation, study.analysis.imputations, study.analysis.seed]
+    options = study.analysis
+    # The columns of every model inform multiple imputation, whatever models are fitted on the copies.
+    informing = [study.models] if options.imputation == "multiple" else []
+    return [options.imputation, options.imputations, options.seed, *informing]
 
 
 @table_asset(
     group="analysis",
     inputs=["cohort"],
-    code_version="3",
+    code_version="4",
     kinds={"statsmodels", "duckdb"},
     settings=lambda study: {"linear models": study.models.linear, "imputation": _imputation(study)},
 )
@@ -233,7 +238,7 @@ def longitudinal(context: TableContext) -> Tables:
 def subgroups(context: TableContext) -> Tables:
     """The effect of muscle within sex, race/ethnicity, site and scanner, with interaction tests and FDR."""
     names = _same("subgroup_effects", "subgroup_interactions", "dose_response", "dose_response_tests")
-    return _tables(context, names, linear_models={}, fracture_models={}, bootstrap=0, imputations=0)
+    return _tables(context, names, linear_models={}, fracture_models={}, bootstrap=0)
 
 
 assets = [regression, model_comparison, sensitivity, fracture_models, auc, longitudinal, subgroups]

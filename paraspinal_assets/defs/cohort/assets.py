@@ -211,7 +211,6 @@ def _descriptive(context: TableContext) -> AnalysisSpec:
         linear_models={},
         fracture_models={},
         bootstrap=0,
-        imputations=0,
         subgroups=(),
         table_one_variables=("vbmd",),
     )
