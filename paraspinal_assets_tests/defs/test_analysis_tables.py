@@ -12,6 +12,9 @@ import pytest
 
 import paraspinal_assets.defs.assets  # noqa: F401 - declares every asset's rule
 from paraspinal_assets.defs.rules import RULES
+from paraspinal_assets.report.blocks import Source
+from paraspinal_assets.report.sections.methods import problems
+from paraspinal_assets.study.schema import schemas
 from paraspinal_assets.study.study_file import load_study
 from paraspinal_assets_tests.defs.small_study import STUDY
 
@@ -68,3 +71,24 @@ def test_a_model_has_the_same_coefficients_in_every_table(tmp_path, people, anal
 @pytest.mark.parametrize("asset", ["auc", "sensitivity", "subgroups", "quartile_cohort", "table_one"])
 def test_every_table_is_made_with_multiple_imputation(tmp_path, people, asset):
     assert build(asset, tmp_path, people, "imputation: multiple, imputations: 2,")
+
+
+def test_problems_of_groups_are_stored_and_reported(tmp_path, people):
+    people["volume"] = np.where(people.index < 200, 4e5, people["volume"])
+    people["sex"] = np.where(people.index < 9, "Male", "Female")
+    people["bmi"] = np.nan
+    tables = {}
+    for asset in ("subgroups", "quartile_cohort", "table_one"):
+        tables |= build(asset, tmp_path, people, "imputations: 0,")
+    for table, (analysis, model, code) in {
+        "subgroup_problems": ("subgroups", "sex", "W-STAT-SMALL-GROUP"),
+        "quartile_problems": ("quartiles", "volume", "E-STAT-TIES"),
+        "table_one_problems": ("table_one", "bmi", "E-STAT-COLUMN"),
+    }.items():
+        rows = tables[table]
+        schemas()[table].check(rows)
+        assert (analysis, model, code) in set(zip(rows["analysis"], rows["model"], rows["code"], strict=True))
+        assert rows["message"].iloc[0] in str(problems(Source(tables, {})).blocks[0])
+    volume = tables["quartile_cohort"].query("measure == 'volume'")
+    assert volume["quartile"].isna().all()
+    assert volume["lowest"].notna().all()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from paraspinal_assets.defs.analysis.spec import analysed, analysis_spec, columns_read
+from paraspinal_assets.defs.analysis.spec import analysed, analysis_spec, columns_read, problems_of
 from paraspinal_assets.defs.table_asset import TableContext, Tables, table_asset
 from paraspinal_assets.defs.table_metadata import preview
 from paraspinal_assets.study.schema import schemas
@@ -170,7 +170,7 @@ def auc(context: TableContext) -> Tables:
 @table_asset(
     group="analysis",
     inputs=["cohort", "muscle_metrics", "bone_metrics", "scans"],
-    code_version="2",
+    code_version="3",
     kinds={"python", "duckdb"},
     settings=lambda study: {
         "exams": {name: exam.role for name, exam in study.exams.items()},
@@ -180,6 +180,7 @@ def auc(context: TableContext) -> Tables:
 def longitudinal(context: TableContext) -> Tables:
     """Change per year of attenuation, volume and vBMD between the exams; none across different model versions."""
     from paraspinal_assets.statistics.longitudinal import annual_change, change_models, change_summary
+    from paraspinal_assets.statistics.problems import problems_table
     from paraspinal_assets.study.cohort import exposures, mean_vbmd
 
     study, database = context.workspace.study, context.workspace.database
@@ -207,20 +208,16 @@ def longitudinal(context: TableContext) -> Tables:
         "longitudinal": change_summary(change),
         "longitudinal_change": change,
         "longitudinal_models": models,
+        "longitudinal_problems": problems_table(problems),
     }
     of_exposure = schemas()["cohort"].made_from
     read = [source for measure in measures for source in of_exposure[measure]]
     read += ["cohort.years", "scans.segmenter"]
     adjusted = [*read, *(f"cohort.{name}" for name in covariates)]
+    by_models = ("longitudinal_models", "longitudinal_problems")
     return Tables(
         tables,
-        {
-            name: schemas()[name].computed_from(adjusted if name == "longitudinal_models" else read)
-            for name in tables
-        },
-        metadata={
-            "problems": "; ".join(f"{problem.code} {problem.message}" for problem in problems) or "none"
-        },
+        {name: schemas()[name].computed_from(adjusted if name in by_models else read) for name in tables},
     )
 
 
@@ -238,7 +235,10 @@ def longitudinal(context: TableContext) -> Tables:
 def subgroups(context: TableContext) -> Tables:
     """The effect of muscle within sex, race/ethnicity, site and scanner, with interaction tests and FDR."""
     names = _same("subgroup_effects", "subgroup_interactions", "dose_response", "dose_response_tests")
-    return _tables(context, names, linear_models={}, fracture_models={}, bootstrap=0)
+    changes: dict[str, Any] = {"linear_models": {}, "fracture_models": {}, "bootstrap": 0}
+    made = _tables(context, names | {"subgroup_problems": "problems"}, **changes)
+    own = problems_of(made.frames["subgroup_problems"], "subgroups", "dose_response")
+    return replace(made, frames={**made.frames, "subgroup_problems": own})
 
 
 assets = [regression, model_comparison, sensitivity, fracture_models, auc, longitudinal, subgroups]

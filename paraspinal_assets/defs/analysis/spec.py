@@ -76,6 +76,11 @@ def columns_read(spec: AnalysisSpec) -> list[str]:
     return list(dict.fromkeys([*models, *outcomes, *spec.quartile_measures, *groups]))
 
 
+def problems_of(problems: pd.DataFrame, *analyses: str) -> pd.DataFrame:
+    """The rows of a `problems` table that concern these parts of the analysis."""
+    return problems[problems["analysis"].isin(analyses)].reset_index(drop=True)
+
+
 def analysed(database: Database) -> pd.DataFrame:
     """The participants that are analysed, in order of their ids."""
     cohort = database.read("cohort")
