@@ -125,9 +125,10 @@ def build_design(
     Raises
     ------
     StatisticsError
-        ``E-STAT-COLUMN`` unknown column, ``E-STAT-EMPTY`` all-missing column, ``E-STAT-TYPE`` text outcome,
-        ``E-STAT-INFINITE``, ``E-STAT-ROWS`` no complete row, ``E-STAT-MARGIN`` interaction without its
-        main effects, ``E-STAT-LEVELS`` text with hundreds of different values.
+        ``E-STAT-FORMULA`` outcome among the terms, ``E-STAT-COLUMN`` unknown column, ``E-STAT-EMPTY``
+        all-missing column, ``E-STAT-TYPE`` text outcome, ``E-STAT-INFINITE``, ``E-STAT-ROWS`` no complete row,
+        ``E-STAT-MARGIN`` interaction without its main effects, ``E-STAT-LEVELS`` text with hundreds of
+        different values.
     """
     parsed = Formula.parse(formula) if isinstance(formula, str) else formula
     _check_columns(table, parsed)
@@ -209,6 +210,12 @@ def _level_name(value: object) -> str:
 
 
 def _check_columns(table: pd.DataFrame, formula: Formula) -> None:
+    if formula.outcome in formula.columns:
+        raise StatisticsError(
+            "E-STAT-FORMULA",
+            f"The formula '{formula}' has its outcome {formula.outcome!r} among the terms that explain it.",
+            f"Take {formula.outcome!r} out of the right-hand side.",
+        )
     for name in (formula.outcome, *formula.columns):
         if name not in table.columns:
             raise StatisticsError(

@@ -191,6 +191,14 @@ def test_a_one_class_outcome_stops_only_the_fracture_models():
     assert tables["auc"].empty
 
 
+def test_an_outcome_among_its_own_terms_stops_only_that_model():
+    models = {"plain": "Age", "with_median": "Age + Median", "itself": "Age + vBMD"}
+    tables = analyze(cohort(), SMALL.changed(linear_models=models))
+    assert {c for c in codes(tables, "linear") if c[1] != "W-STAT-DROPPED"} == {("itself", "E-STAT-FORMULA")}
+    assert list(tables["linear_fit"]["model"]) == ["plain", "with_median"]
+    assert set(tables["auc"]["model"]) == {"age", "density"}
+
+
 def test_text_in_a_numeric_column_stops_only_its_models():
     table = cohort().astype({"Median": object})
     table.loc[7, "Median"] = "n/a?"
