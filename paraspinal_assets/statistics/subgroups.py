@@ -14,7 +14,7 @@ import pandas as pd
 
 from paraspinal_assets.errors import StatisticsError
 from paraspinal_assets.statistics.anova import compare_nested
-from paraspinal_assets.statistics.design import Design, build_design, r_sorted
+from paraspinal_assets.statistics.design import Design, build_design, column_levels, level_name
 from paraspinal_assets.statistics.formula import Formula, Term
 from paraspinal_assets.statistics.linear import fit_linear
 from paraspinal_assets.statistics.logistic import fit_logistic, likelihood_ratio
@@ -135,9 +135,8 @@ def _levels(
         )
     data = frame[columns].dropna()
     codes, values = pd.factorize(data[subgroup])
-    texts = [f"{v:g}" if isinstance(v, (int, float, np.number)) else str(v) for v in values]
-    data = data.assign(**{subgroup: np.array(texts, dtype=object)[codes]})
-    levels = r_sorted(sorted(data[subgroup].unique()))
+    levels = column_levels(data[subgroup])
+    data = data.assign(**{subgroup: np.array([level_name(v) for v in values], dtype=object)[codes]})
     if len(levels) < 2:
         raise StatisticsError(
             "E-STAT-CONSTANT",

@@ -105,3 +105,12 @@ def test_a_level_without_a_slope_of_its_own_has_no_effect(family, shared):
         assert effects.loc[level, "estimate"] == pytest.approx(alone.params["x"], rel=1e-6)
     tested = effects.loc[["GE", "Siemens"]]
     assert tested.p_adjusted.to_numpy() == pytest.approx(benjamini_hochberg(tested.p))
+
+
+def test_long_codes_stay_apart_and_in_the_order_of_numbers():
+    rng = np.random.default_rng(8)
+    frame = pd.DataFrame({"x": rng.normal(size=120), "site": np.repeat([2, 1000001, 1000002, 10], 30)})
+    frame["y"] = frame.x + rng.normal(size=120)
+    got = subgroup_effects(frame, "y", "x", [], ["site"])
+    assert got.effects.level.tolist() == ["2", "10", "1000001", "1000002"]
+    assert got.effects.n.tolist() == [30] * 4
