@@ -29,6 +29,10 @@ NOT_POOLED = (
     "Coefficients, predictions and what follows from them are pooled over the imputed copies; fit statistics, "
     "comparisons, diagnostics and sensitivity are of the table with medians, and profile intervals are left out."
 )
+NO_OPTIMISM = (
+    "The copies are drawn with the fractures, which no bootstrap of the models sees: there are no "
+    "optimism-corrected areas with multiple imputation. Out-of-fold areas are from copies drawn without the fractures."
+)
 
 
 def analyze(
@@ -74,12 +78,12 @@ def analyze(
     predictions, found = predict(fits, data, spec)
     problems += found
 
-    if spec.imputations or spec.imputation == "multiple":
+    if spec.formulas() and (spec.imputations or spec.imputation == "multiple"):
         pooling = spec.imputation == "multiple"
         try:
             fitted: dict[Key, Fit] = {("linear", model): fit for model, fit in linear_fits.items()}
             fitted |= {("logistic", model): fit for model, fit in fits.items()}
-            imputed, found = compare_imputations(data, spec, fitted, with_predictions=pooling)
+            imputed, found = compare_imputations(data, spec, fitted, with_predictions=pooling and bool(fits))
         except NO_ANSWER as error:
             problems.append(Problem.from_error("imputation_comparison", "", error))
         else:
@@ -90,6 +94,9 @@ def analyze(
                 tables["logistic_coefficients"] = pooled_logistic(imputed.pooled)
                 predictions = imputed.predictions or predictions
                 problems.append(Problem("imputation", "", "W-STAT-POOLED", NOT_POOLED))
+                if spec.bootstrap and fits:
+                    problems.append(Problem("optimism", "", "W-STAT-POOLED", NO_OPTIMISM))
+                    spec = spec.changed(bootstrap=0)
 
     del linear_fits
     made, found = performance_tables(predictions, fits, spec)

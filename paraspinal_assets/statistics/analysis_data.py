@@ -76,7 +76,8 @@ def prepare(
     """
     _check_shape(table, spec)
     plain = table.reset_index(drop=True)
-    used = [c for c in spec.model_columns() if c in table.columns]
+    named = dict.fromkeys([*spec.model_columns(), *spec.imputation_columns])
+    used = [c for c in named if c in table.columns]
     kinds = {c: spec.columns.get(c) or infer_kind(plain[c]) for c in used}
     typed = coerce_columns(plain, kinds)
     problems = [

@@ -83,18 +83,34 @@ def choose_folds(
 
 
 def predict(
-    fits: Mapping[str, LogisticFit], data: AnalysisData, spec: AnalysisSpec
+    fits: Mapping[str, LogisticFit],
+    data: AnalysisData,
+    spec: AnalysisSpec,
+    *,
+    blind: Mapping[str, LogisticFit] | None = None,
 ) -> tuple[Predictions, list[Problem]]:
-    """Apparent and out-of-fold risks of fitted models."""
-    folds, problems = choose_folds(data, spec)
+    """Apparent and out-of-fold risks of fitted models.
+
+    Parameters
+    ----------
+    fits
+        Model name to fit.
+    data, spec
+        Folds, and the table whose rows are predicted.
+    blind
+        The same models for the out-of-fold risks, on predictors completed without a look at the outcome;
+        default: *fits*.
+    """
+    folds, problems = choose_folds(data, spec) if fits else (None, [])
     n = len(data.completed)
     risks: dict[str, dict[str, Vector]] = {estimate: {} for estimate in ESTIMATES}
     for model, fit in fits.items():
         apparent, honest = np.full(n, np.nan), np.full(n, np.nan)
         apparent[fit.design.rows] = fit.probabilities
-        if folds is not None:
-            part = out_of_fold(fit, folds[fit.design.rows])
-            honest[fit.design.rows] = part.probabilities
+        tested = fit if blind is None else blind.get(model)
+        if folds is not None and tested is not None:
+            part = out_of_fold(tested, folds[tested.design.rows])
+            honest[tested.design.rows] = part.probabilities
             problems += [Problem("predictions", model, "W-STAT-FOLD", note) for note in part.notes]
         risks["apparent"][model], risks["out_of_fold"][model] = apparent, honest
     outcome = np.full(n, np.nan)
@@ -122,19 +138,21 @@ def performance_tables(
     y, cuts = predictions.outcome, spec.risk_cuts
     for estimate in ESTIMATES:
         risks = {m: p for m, p in predictions.risks[estimate].items() if np.isfinite(p).any()}
+        # A risk that ranks held-out participants the wrong way must count against its model: rows that test a
+        # model do not choose its direction. pROC's rule is kept for the apparent estimates, as in the original.
+        ranked = {"estimate": estimate, "direction": "<" if estimate == "out_of_fold" else "auto"}
         for model, risk in risks.items():
             one = {model: risk}
-            collect("auc", model, auc_tables.auc_table, y, one, estimate=estimate, level=spec.level)
-            collect("partial_auc", model, auc_tables.partial_auc_table, y, one, estimate=estimate)
-            collect("thresholds", model, thresholds.thresholds_table, y, one, estimate=estimate)
+            collect("auc", model, auc_tables.auc_table, y, one, **ranked, level=spec.level)
+            collect("partial_auc", model, auc_tables.partial_auc_table, y, one, **ranked)
+            collect("thresholds", model, thresholds.thresholds_table, y, one, **ranked)
             collect("calibration", model, calibration.calibration_table, y, one, estimate=estimate)
             collect("decision_curve", model, decision.decision_table, y, one, estimate=estimate)
-            collect("roc_curve", model, auc_tables.curve_table, y, one, estimate=estimate)
-            collect("roc_band", model, auc_tables.band_table, y, one, estimate=estimate, level=spec.level)
+            collect("roc_curve", model, auc_tables.curve_table, y, one, **ranked)
+            collect("roc_band", model, auc_tables.band_table, y, one, **ranked, level=spec.level)
         for a, b in combinations(risks, 2):
             pair = {a: risks[a], b: risks[b]}
-            name = f"{a} against {b}"
-            collect("auc_comparison", name, auc_tables.comparison_table, y, pair, estimate=estimate)
+            collect("auc_comparison", f"{a} against {b}", auc_tables.comparison_table, y, pair, **ranked)
         for a, b in spec.reclassification_pairs:
             if a in risks and b in risks:
                 name, pair = f"{a} to {b}", {a: risks[a], b: risks[b]}

@@ -82,6 +82,7 @@ def _dose_response(
                 continue
             groups.append(found.groups)
             tests.append(found.tests)
+            problems += found.problems
     tables = {"dose_response": stack("dose_response", groups)}
     return tables | {"dose_response_tests": stack("dose_response_tests", tests)}, problems
 

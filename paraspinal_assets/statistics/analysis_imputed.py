@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import repeat
 
 import numpy as np
 import pandas as pd
@@ -45,7 +47,8 @@ class ImputedResults:
     pooled
         (``linear`` or ``logistic``, model) to the table of `multiple_imputation.pool`.
     predictions
-        Risks averaged over the copies; None if they were not asked for.
+        Risks averaged over the copies; None if they were not asked for. Those out of fold are from copies
+        of their own, drawn without the fractures.
     """
 
     comparison: pd.DataFrame
@@ -69,18 +72,27 @@ def compare_imputations(
     gathered: dict[Key, _Gathered] = {}
     copies: list[Predictions] = []
     problems: list[Problem] = []
-    wanted = [c for c in spec.model_columns() if c in data.observed.columns]
+    informing = spec.imputation_columns or spec.model_columns()
+    wanted = [c for c in informing if c in data.observed.columns]
     incomplete = data.observed[[c for c in wanted if c not in spec.outcomes]].isna().any(axis=None)
     # With nothing to impute all copies are alike: one says it all.
     m = spec.imputations if incomplete else 1
     fits: dict[Key, Fit] = {}
-    for copy in chained_imputations(data.observed[wanted], m, outcomes=spec.outcomes, seed=spec.seed):
+    complete = partial(chained_imputations, m=m, outcomes=spec.outcomes, seed=spec.seed)
+    # Copies drawn with the outcome carry each row's own fracture into its predictors, which a held-out row must
+    # not have (pure noise then reaches an area of .67): out of fold, predictors are completed from predictors.
+    hidden = [c for c in wanted if c == spec.fracture]
+    without = complete(data.observed[[c for c in wanted if c not in hidden]])
+    for copy, blind in zip(
+        complete(data.observed[wanted]), without if with_predictions else repeat(None), strict=False
+    ):
         fits = _fits(data, spec, copy, near=fits)
         for key, fit in fits.items():
             _gather(gathered, key, fit)
-        if with_predictions:
+        if blind is not None:
             logistic, _ = fit_fracture_models(data, spec, copy)
-            found, notes = predict(logistic, data, spec)
+            tested, _ = fit_fracture_models(data, spec, blind.join(data.observed[hidden]))
+            found, notes = predict(logistic, data, spec, blind=tested)
             copies.append(found)
             problems += notes
     pooled = {}

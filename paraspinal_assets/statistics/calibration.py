@@ -237,22 +237,27 @@ def calibration_table(
             "n_events": int(cases.sum()),
         }
         row |= brier(outcome, risk) | calibration_distances(calibration_curve(outcome, risk))
+        # Each alone: risks with few distinct values have a line, but no groups for the test.
         try:
             line = calibration_line(outcome, risk)
-            test = hosmer_lemeshow(outcome, risk, groups=groups, fitted_here=estimate == "apparent")
-        except StatisticsError as error:
-            problems.append(Problem.from_error("calibration", model, error))
-        else:
             row |= {
                 "intercept": line.intercept,
                 "slope": line.slope,
                 "calibration_in_the_large": line.in_the_large,
                 "unreliability_chi2": line.unreliability_chi2,
                 "unreliability_p": line.unreliability_p,
+            }
+        except StatisticsError as error:
+            problems.append(Problem.from_error("calibration", model, error))
+        try:
+            test = hosmer_lemeshow(outcome, risk, groups=groups, fitted_here=estimate == "apparent")
+            row |= {
                 "hosmer_lemeshow": test.chi2,
                 "hosmer_lemeshow_df": test.df,
                 "hosmer_lemeshow_p": test.p,
             }
+        except StatisticsError as error:
+            problems.append(Problem.from_error("calibration", model, error))
         rows.append(row)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table.astype({"hosmer_lemeshow_df": "Int64"}), tuple(problems)

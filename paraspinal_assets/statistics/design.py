@@ -101,11 +101,23 @@ def is_numeric(column: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype)
 
 
+def level_name(value: object) -> str:
+    """A level as text: truth values in capitals as in R, whole numbers without a point; different values differ."""
+    if isinstance(value, (bool, np.bool_)):
+        return str(value).upper()
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
 def column_levels(column: pd.Series) -> tuple[str, ...]:
-    """Levels of a categorical column: the order of an ordered type, else R's sort of what occurs."""
+    """Levels of a column: the order of an ordered type, else R's sort of what occurs, numbers by their size."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        return tuple(str(level) for level in column.cat.categories if (column == level).any())
-    return r_sorted([_level_name(value) for value in pd.unique(column.dropna())])
+        return tuple(level_name(level) for level in column.cat.categories if (column == level).any())
+    values = list(pd.unique(column.dropna()))
+    if all(isinstance(v, (int, float, np.number)) and not isinstance(v, bool) for v in values):
+        return tuple(level_name(value) for value in sorted(values))
+    return r_sorted([level_name(value) for value in values])
 
 
 def build_design(
@@ -125,9 +137,10 @@ def build_design(
     Raises
     ------
     StatisticsError
-        ``E-STAT-COLUMN`` unknown column, ``E-STAT-EMPTY`` all-missing column, ``E-STAT-TYPE`` text outcome,
-        ``E-STAT-INFINITE``, ``E-STAT-ROWS`` no complete row, ``E-STAT-MARGIN`` interaction without its
-        main effects, ``E-STAT-LEVELS`` text with hundreds of different values.
+        ``E-STAT-FORMULA`` outcome among the terms, ``E-STAT-COLUMN`` unknown column, ``E-STAT-EMPTY``
+        all-missing column, ``E-STAT-TYPE`` text outcome, ``E-STAT-INFINITE``, ``E-STAT-ROWS`` no complete row,
+        ``E-STAT-MARGIN`` interaction without its main effects, ``E-STAT-LEVELS`` text with hundreds of
+        different values.
     """
     parsed = Formula.parse(formula) if isinstance(formula, str) else formula
     _check_columns(table, parsed)
@@ -157,7 +170,7 @@ def build_design(
                 f"Is it an identifier, or numbers with text among them? A category has at most {MAX_LEVELS} levels.",
             )
         used_levels[name] = fixed
-        blocks[name] = (_contrasts(column, fixed), tuple(f"{name}{level}" for level in fixed[1:]))
+        blocks[name] = (contrasts(column, fixed), tuple(f"{name}{level}" for level in fixed[1:]))
     columns: list[Matrix] = [np.ones((len(rows), 1))]
     names: list[str] = [INTERCEPT]
     assign: list[int] = [0]
@@ -183,11 +196,11 @@ def build_design(
     )
 
 
-def _contrasts(column: pd.Series, levels: Sequence[str]) -> Matrix:
+def contrasts(column: pd.Series, levels: Sequence[str]) -> Matrix:
     """Treatment contrasts: one indicator for each level but the first, shape ``(n, levels - 1)``."""
     codes, values = pd.factorize(column)
     place = {level: k for k, level in enumerate(levels)}
-    position = np.array([place.get(_level_name(value), 0) for value in values], dtype=np.intp)
+    position = np.array([place.get(level_name(value), 0) for value in values], dtype=np.intp)
     return np.asarray(np.arange(1, len(levels))[:, None] == position[codes], dtype=np.float64).T
 
 
@@ -203,12 +216,13 @@ def _product(
     return block, names
 
 
-def _level_name(value: object) -> str:
-    # R prints truth values in capitals: the term of a logical column is HTNTRUE.
-    return str(value).upper() if isinstance(value, (bool, np.bool_)) else str(value)
-
-
 def _check_columns(table: pd.DataFrame, formula: Formula) -> None:
+    if formula.outcome in formula.columns:
+        raise StatisticsError(
+            "E-STAT-FORMULA",
+            f"The formula '{formula}' has its outcome {formula.outcome!r} among the terms that explain it.",
+            f"Take {formula.outcome!r} out of the right-hand side.",
+        )
     for name in (formula.outcome, *formula.columns):
         if name not in table.columns:
             raise StatisticsError(

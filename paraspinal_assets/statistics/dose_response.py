@@ -6,7 +6,7 @@ Biometrics 1955;11:375 (trend in proportions).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -18,6 +18,7 @@ from paraspinal_assets.errors import StatisticsError
 from paraspinal_assets.statistics.formula import Formula
 from paraspinal_assets.statistics.linear import linear_model
 from paraspinal_assets.statistics.logistic import logistic_model
+from paraspinal_assets.statistics.problems import Problem
 from paraspinal_assets.statistics.quartiles import quantile7, quartile_number
 from paraspinal_assets.statistics.roc import FloatArray
 
@@ -41,10 +42,11 @@ class _Test(NamedTuple):
 
 @dataclass(frozen=True)
 class DoseResponse:
-    """``groups`` with `GROUP_COLUMNS`, one row per quartile; ``tests`` with `TEST_COLUMNS`."""
+    """``groups`` with `GROUP_COLUMNS`, one row per quartile; ``tests`` with `TEST_COLUMNS`; and problems."""
 
     groups: pd.DataFrame
     tests: pd.DataFrame
+    problems: tuple[Problem, ...] = ()
 
 
 def dose_response(
@@ -57,7 +59,8 @@ def dose_response(
     quartile with the first: a difference of means or an odds ratio, adjusted for *covariates*.
 
     Tests of a continuous outcome: one-way ANOVA, Welch's ANOVA, Kruskal-Wallis; of a 0/1 outcome:
-    chi-squared, Cochran-Armitage. ``trend`` is the adjusted linear effect of the quartile number.
+    chi-squared, Cochran-Armitage. ``trend`` is the adjusted linear effect of the quartile number. An effect
+    or trend that has no estimate, as with a quartile without fractures, is null with a problem.
 
     Parameters
     ----------
@@ -109,7 +112,29 @@ def dose_response(
     return DoseResponse(
         pd.DataFrame(groups, columns=list(GROUP_COLUMNS)),
         pd.DataFrame(rows, columns=list(TEST_COLUMNS)).astype({"df1": "float64", "df2": "float64"}),
+        tuple(_blanks(exposure, outcome, samples, effects, tests[-1], binary)),
     )
+
+
+def _blanks(
+    exposure: str,
+    outcome: str,
+    samples: Sequence[FloatArray],
+    effects: Sequence[Mapping[str, float]],
+    trend: _Test,
+    binary: bool,
+) -> Iterator[Problem]:
+    """Why effects or the trend are null."""
+    without = [f"Q{k}" for k, effect in enumerate(effects, 1) if np.isnan(effect["effect"])]
+    without += ["the trend"] if np.isnan(trend.p) else []
+    if not without:
+        return
+    code, why = "W-STAT-ALIASED", "the covariates leave nothing to estimate it from"
+    if binary:
+        events = ", ".join(f"{int(s.sum())} of {s.size}" for s in samples)
+        code, why = "W-STAT-SEPARATION", f"the outcomes are separated ({events} events in Q1 to Q4)"
+    text = f"No adjusted effect of {', '.join(without)} of {exposure} on {outcome}: {why}."
+    yield Problem("dose_response", f"{exposure} on {outcome}", code, text)
 
 
 def _mean(x: FloatArray, level: float) -> tuple[float, float, float]:
@@ -125,7 +150,7 @@ def _risk(x: FloatArray, level: float) -> tuple[float, float, float]:
 
 def _effects(
     data: pd.DataFrame, outcome: str, covariates: Sequence[str], binary: bool, level: float
-) -> list[dict[str, object]]:
+) -> list[dict[str, float]]:
     formula = Formula(outcome, ((_QUARTILE,), *((c,) for c in covariates)))
     if binary:
         cells = logistic_model(data, formula).coefficient_table(level=level).set_index("term")
@@ -136,7 +161,7 @@ def _effects(
         cells = linear_model(data, formula).coefficient_table(level=level).set_index("term")
         cells = cells[["estimate", "ci_low", "ci_high", "p"]]
     names = ("effect", "effect_ci_low", "effect_ci_high", "effect_p")
-    reference: list[dict[str, object]] = [{"effect": 1.0 if binary else 0.0}]
+    reference = [{"effect": 1.0 if binary else 0.0}]
     rows = cells.loc[[f"{_QUARTILE}Q{k}" for k in (2, 3, 4)]].to_numpy(dtype=np.float64).tolist()
     return reference + [dict(zip(names, row, strict=True)) for row in rows]
 

@@ -13,6 +13,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from paraspinal_assets.statistics.design import column_levels, is_numeric, level_name
+
 ColumnKind = Literal["number", "binary", "category", "identifier"]
 
 _FRAX = (
@@ -89,7 +91,7 @@ class CoercedTable:
     Parameters
     ----------
     table
-        Numbers as float (missing NaN), categories as text (missing None).
+        Numbers as float (missing NaN), categories as text (missing None), numeric codes in their order.
     absent
         Columns expected and not there.
     unreadable
@@ -133,7 +135,9 @@ def coerce_columns(table: pd.DataFrame, kinds: Mapping[str, ColumnKind] = MESA_C
         elif kind == "category" and not _already_category(values):
             codes, found = pd.factorize(values)
             texts = np.array([*(_category_text(value) for value in found), None], dtype=object)
-            result[column] = pd.Series(texts[codes], index=table.index, dtype="str")
+            # R's factor of numeric codes orders them as numbers, text as text.
+            dtype = pd.CategoricalDtype(list(column_levels(values))) if is_numeric(values) else "str"
+            result[column] = pd.Series(texts[codes], index=table.index, dtype=dtype)
     absent = tuple(column for column in kinds if column not in table.columns)
     return CoercedTable(result, absent, unreadable)
 
@@ -156,10 +160,8 @@ def infer_kind(values: pd.Series) -> ColumnKind:
 
 
 def _category_text(value: object) -> str | None:
-    """Text of a level; numbers without a decimal point, as R prints integers."""
+    """Text of a level, None where it is missing."""
     if value is None or value is pd.NA or (isinstance(value, float) and pd.isna(value)):
         return None
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    text = str(value).strip()
+    text = level_name(value).strip()
     return None if text in ("", "NA") else text

@@ -25,7 +25,7 @@ import pandas as pd
 from scipy import linalg, stats
 from scipy.spatial import cKDTree
 
-from paraspinal_assets.statistics.design import column_levels, is_numeric
+from paraspinal_assets.statistics.design import column_levels, contrasts, is_numeric
 from paraspinal_assets.statistics.rank import Index, Matrix, Vector
 
 DONORS = 5
@@ -167,16 +167,8 @@ def _nearest(observed: Vector, wanted: Vector, generator: np.random.Generator) -
 
 def _standardised(values: pd.Series) -> Matrix:
     """Numbers, or indicators of all levels but the first, each centred and scaled; constants are left out."""
-    if is_numeric(values):
-        coded = values.to_numpy(dtype=float)[:, None]
-    else:
-        text = values.astype(str).to_numpy()
-        levels = column_levels(values)[1:]
-        coded = (
-            np.column_stack([text == level for level in levels]).astype(float)
-            if levels
-            else np.empty((len(text), 0))
-        )
+    numbers = is_numeric(values)
+    coded = values.to_numpy(dtype=float)[:, None] if numbers else contrasts(values, column_levels(values))
     centred = coded - coded.mean(axis=0)
     spread = centred.std(axis=0)
     return np.asarray(centred[:, spread > 0] / spread[spread > 0])

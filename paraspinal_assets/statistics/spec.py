@@ -45,6 +45,9 @@ class AnalysisSpec:
         How predictors are completed; see `imputation` and `multiple_imputation`.
     imputations
         Completed copies for multiple imputation, which is shown beside the others; 0 leaves it out.
+    imputation_columns
+        Columns that inform the multiple imputation; default: all columns of the models. A part of an analysis
+        names those of the whole, so that the same model has the same pooled estimates in both.
     folds, bootstrap, seed
         Folds of the out-of-fold predictions, replicates of the optimism (0: none), seed of everything.
     reclassification_pairs, risk_cuts
@@ -73,6 +76,7 @@ class AnalysisSpec:
     sensitivity_model: str = "model5"
     imputation: ImputationMode = "predictors"
     imputations: int = 5
+    imputation_columns: Sequence[str] = ()
     folds: int = 10
     bootstrap: int = 200
     seed: int = 20250101

@@ -14,7 +14,7 @@ import pandas as pd
 
 from paraspinal_assets.errors import StatisticsError
 from paraspinal_assets.statistics.anova import compare_nested
-from paraspinal_assets.statistics.design import Design, build_design, r_sorted
+from paraspinal_assets.statistics.design import Design, build_design, column_levels, level_name
 from paraspinal_assets.statistics.formula import Formula, Term
 from paraspinal_assets.statistics.linear import fit_linear
 from paraspinal_assets.statistics.logistic import fit_logistic, likelihood_ratio
@@ -91,7 +91,9 @@ def subgroup_effects(
             data, levels = _levels(frame, outcome, treatment, covariates, subgroup)
             others = [c for c in covariates if c not in (subgroup, treatment)]
             main: tuple[Term, ...] = (*((c,) for c in others), (subgroup,), (treatment,))
-            whole = Formula(outcome, (*main, (subgroup, treatment)))
+            # The treatment stands last: it is then aliased at a level exactly where that level's slope is not
+            # estimable, instead of taking over the slope of another level.
+            whole = Formula(outcome, (*main[:-1], (subgroup, treatment), main[-1]))
             test = _interaction(data, Formula(outcome, main), whole, subgroup, levels, family)
             interactions.append(names | {"n": len(data)} | test)
         except StatisticsError as error:
@@ -111,7 +113,7 @@ def subgroup_effects(
                 problems.append(Problem("subgroups", subgroup, "W-STAT-SMALL-GROUP", text))
             try:
                 design = build_design(data, whole, levels={subgroup: _first(levels, value)})
-                row |= _effect(design, treatment, family, level)
+                row |= _effect(design, treatment, family, level, f"{subgroup} = {value}")
             except StatisticsError as error:
                 problems.append(Problem.from_error("subgroups", subgroup, error))
     return SubgroupResult(
@@ -133,9 +135,8 @@ def _levels(
         )
     data = frame[columns].dropna()
     codes, values = pd.factorize(data[subgroup])
-    texts = [f"{v:g}" if isinstance(v, (int, float, np.number)) else str(v) for v in values]
-    data = data.assign(**{subgroup: np.array(texts, dtype=object)[codes]})
-    levels = r_sorted(sorted(data[subgroup].unique()))
+    levels = column_levels(data[subgroup])
+    data = data.assign(**{subgroup: np.array([level_name(v) for v in values], dtype=object)[codes]})
     if len(levels) < 2:
         raise StatisticsError(
             "E-STAT-CONSTANT",
@@ -174,22 +175,19 @@ def _interaction(
     return {"test": "likelihood ratio", "statistic": ratio["chi2"], "df": ratio["df"], "p": ratio["p"]}
 
 
-def _effect(design: Design, treatment: str, family: Family, level: float) -> dict[str, object]:
-    if family == "linear":
-        linear = fit_linear(design)
-        linear.term(treatment)
-        row = linear.coefficient_table(level=level).set_index("term").loc[treatment]
-        estimate = row["estimate"]
-    else:
-        row = fit_logistic(design).coefficient_table(level=level).set_index("term").loc[treatment]
-        estimate = row["log_odds"]
-        if np.isnan(estimate):
-            raise StatisticsError(
-                "E-STAT-SEPARATED",
-                f"The effect of {treatment} has no estimate at a level (separation or aliasing).",
-                "Merge small levels.",
-            )
-    return {"estimate": estimate} | {name: row[name] for name in ("std_error", "ci_low", "ci_high", "p")}
+def _effect(design: Design, treatment: str, family: Family, level: float, where: str) -> dict[str, object]:
+    fit = fit_linear(design) if family == "linear" else fit_logistic(design)
+    table = fit.coefficient_table(level=level).rename(columns={"log_odds": "estimate"}).set_index("term")
+    row = table.loc[treatment]
+    if np.isnan(row["estimate"]):
+        aliased = design.names.index(treatment) in fit.aliased
+        why = "its rows leave no slope to estimate" if aliased else "it separates the outcome"
+        raise StatisticsError(
+            "E-STAT-TERM" if aliased else "E-STAT-SEPARATED",
+            f"{treatment} has no effect on {design.formula.outcome} where {where}: {why}.",
+            "Merge small levels.",
+        )
+    return {name: row[name] for name in ("estimate", "std_error", "ci_low", "ci_high", "p")}
 
 
 def _adjusted(rows: list[dict[str, object]], columns: Sequence[str], counts: Sequence[str]) -> pd.DataFrame:

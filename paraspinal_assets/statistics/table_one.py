@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from paraspinal_assets.errors import StatisticsError
-from paraspinal_assets.statistics.design import column_levels
+from paraspinal_assets.statistics.design import column_levels, level_name
 from paraspinal_assets.statistics.fisher import fisher_exact
 from paraspinal_assets.statistics.group_tests import (
     GroupTest,
@@ -167,14 +167,7 @@ def _summary(x: FloatArray) -> dict[str, float | None]:
 
 def _category_rows(variable: str, column: pd.Series, is_low: np.ndarray, is_high: np.ndarray) -> list[_Row]:
     codes, values = pd.factorize(column)
-    if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
-        texts = [f"{value:g}" for value in values]
-        levels = tuple(f"{value:g}" for value in sorted(values))
-    else:
-        texts = [
-            str(value).upper() if isinstance(value, (bool, np.bool_)) else str(value) for value in values
-        ]
-        levels = column_levels(column)
+    texts, levels = [level_name(value) for value in values], column_levels(column)
     at = np.array([*texts, None], dtype=object)[codes]
     return [
         _row(variable, level, float((is_low & (at == level)).sum()), float((is_high & (at == level)).sum()))

@@ -14,6 +14,7 @@ from paraspinal_assets.errors import StatisticsError
 from paraspinal_assets.statistics.problems import Problem
 from paraspinal_assets.statistics.roc import (
     Direction,
+    DirectionRule,
     RocCurve,
     as_floats,
     binary_outcome,
@@ -186,18 +187,20 @@ def _is_rate(text: str) -> bool:
         return False
 
 
-def confusion_by_rule(outcome: ArrayLike, score: ArrayLike, rule: str) -> Confusion:
+def confusion_by_rule(
+    outcome: ArrayLike, score: ArrayLike, rule: str, *, direction: DirectionRule = "auto"
+) -> Confusion:
     """Counts at the threshold of a rule: a number (``0.5``), ``prevalence``, or one of `rule_threshold`.
 
     Fixed thresholds and the prevalence are for risks: a row is positive if its risk is greater. The
-    other rules follow the direction of the curve.
+    other rules follow the direction of the curve, see `roc.roc_curve`.
     """
     if _is_rate(rule):
         return confusion_at(outcome, score, float(rule))
     cases, (values,), _ = complete_rows(outcome, score)
     if rule == "prevalence":
         return confusion_at(cases, values, float(cases.mean()))
-    curve = roc_curve(cases, values)
+    curve = roc_curve(cases, values, direction=direction)
     threshold = rule_threshold(curve, rule)
     return confusion_at(cases, values, threshold, direction=curve.direction, inclusive=True)
 
@@ -208,6 +211,7 @@ def thresholds_table(
     *,
     estimate: str,
     rules: Sequence[str] = RULES,
+    direction: DirectionRule = "auto",
     positive_class: PositiveClass = "fracture",
 ) -> tuple[pd.DataFrame, tuple[Problem, ...]]:
     """Metrics of every model at every rule, with the columns of ``thresholds.csv``, and problems.
@@ -220,7 +224,7 @@ def thresholds_table(
         Model name to predicted risk, shape ``(n,)``.
     estimate
         ``apparent`` or ``out_of_fold``; copied into the table.
-    rules
+    rules, direction
         See `confusion_by_rule`.
     positive_class
         ``no_fracture`` gives the original script's numbers (see `Confusion.for_no_fracture`).
@@ -233,7 +237,7 @@ def thresholds_table(
         for rule in rules:
             row: dict[str, object] = {"model": model, "estimate": estimate, "rule": rule}
             try:
-                table = confusion_by_rule(outcome, score, rule)
+                table = confusion_by_rule(outcome, score, rule, direction=direction)
             except StatisticsError as error:
                 if error.code not in ("E-STAT-ONE-CLASS", "E-STAT-CONSTANT"):
                     raise

@@ -97,6 +97,50 @@ def test_discrimination_carries_proc_s_numbers(original):
     assert len(original["reclassification"].groupby(["model_a", "model_b", "estimate"])) == 10
 
 
+def noise(n, cases, predictors, seed, missing=0.0):
+    """Predictors that have nothing to do with the fractures, and a model of all of them."""
+    rng = np.random.default_rng(seed)
+    names = [f"x{k}" for k in range(predictors)]
+    table = pd.DataFrame(rng.normal(size=(n, predictors)), columns=names)
+    table = table.mask(rng.random(table.shape) < missing).assign(
+        VFx=rng.permutation(np.arange(n) < cases) * 1
+    )
+    options = {"density": None, "fracture_models": {"m": " + ".join(names)}, "columns": {}, "seed": seed}
+    return table, QUICK.changed(**options, quartile_measures=())
+
+
+def test_out_of_fold_areas_of_noise_fall_on_either_side_of_one_half():
+    found = [analyze(*noise(120, 30, 5, seed)) for seed in range(20)]
+    auc = pd.concat([tables["auc"] for tables in found]).query("estimate == 'out_of_fold'")
+    assert set(auc["direction"]) == {"<"}
+    assert auc["auc"].mean() < 0.52
+    # The curve, its partial areas and its thresholds belong to the same area.
+    for tables in found:
+        area = tables["auc"].set_index("estimate").loc["out_of_fold", "auc"]
+        curve = tables["roc_curve"].query("estimate == 'out_of_fold'")
+        drawn = np.trapezoid(curve["sensitivity"], curve["specificity"])
+        best = tables["thresholds"].query("estimate == 'out_of_fold' and rule == 'youden'").iloc[0]
+        assert abs(drawn) == pytest.approx(area)
+        assert (curve["sensitivity"] + curve["specificity"]).max() == pytest.approx(
+            best["sensitivity"] + best["specificity"]
+        )
+    assert min(auc["auc"]) < 0.5
+
+
+def test_multiple_imputation_shows_no_outcome_to_the_predictions_that_are_tested():
+    found = []
+    for seed in range(6):
+        table, spec = noise(300, 40, 10, seed, missing=0.4)
+        tables = analyze(table, spec.changed(imputation="multiple", imputations=3, bootstrap=20))
+        assert set(tables["auc"]["estimate"]) == {"apparent", "out_of_fold"}
+        assert tables["optimism"].empty
+        assert ("", "W-STAT-POOLED") in codes(tables, "optimism")
+        found.append(tables["auc"].set_index("estimate")["auc"])
+    mean = pd.concat(found, axis=1).mean(axis=1)
+    assert mean["out_of_fold"] < 0.55
+    assert mean["apparent"] > 0.65
+
+
 def test_predictions_are_numbered_from_one(original):
     rows = original["predictions"].query("model == 'vBMD'")
     assert list(rows["row"]) == list(range(1, 1317))
@@ -145,6 +189,14 @@ def test_a_one_class_outcome_stops_only_the_fracture_models():
     assert codes(tables, "logistic") == {("age", "E-STAT-ONE-CLASS"), ("density", "E-STAT-ONE-CLASS")}
     assert len(tables["linear_fit"]) == 2
     assert tables["auc"].empty
+
+
+def test_an_outcome_among_its_own_terms_stops_only_that_model():
+    models = {"plain": "Age", "with_median": "Age + Median", "itself": "Age + vBMD"}
+    tables = analyze(cohort(), SMALL.changed(linear_models=models))
+    assert {c for c in codes(tables, "linear") if c[1] != "W-STAT-DROPPED"} == {("itself", "E-STAT-FORMULA")}
+    assert list(tables["linear_fit"]["model"]) == ["plain", "with_median"]
+    assert set(tables["auc"]["model"]) == {"age", "density"}
 
 
 def test_text_in_a_numeric_column_stops_only_its_models():

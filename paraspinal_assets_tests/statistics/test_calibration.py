@@ -65,10 +65,22 @@ def test_table_and_a_constant_risk():
     table, problems = calibration_table(y, {"vBMD": p, "flat": np.full(y.size, 0.05)}, estimate="out_of_fold")
     assert tuple(table.columns) == COLUMNS
     assert table.hosmer_lemeshow_df[0] == 10
-    assert [(x.model, x.code) for x in problems] == [("flat", "E-STAT-CONSTANT")]
+    assert [(x.model, x.code) for x in problems] == [("flat", "E-STAT-CONSTANT"), ("flat", "E-STAT-GROUPS")]
     assert np.isnan(table.slope[1])
     assert table.brier[1] == pytest.approx(np.mean((y - 0.05) ** 2))
     assert table.ici[1] == pytest.approx(abs(y.mean() - 0.05))
+
+
+def test_two_risks_have_a_line_but_no_groups():
+    # The fitted risks of `fracture ~ sex`: calibrated by construction.
+    sex = np.repeat([0, 1], [100, 50])
+    y = np.concatenate([np.arange(100) < 10, np.arange(50) < 15]).astype(float)
+    table, problems = calibration_table(y, {"sex": np.where(sex == 1, 0.3, 0.1)}, estimate="apparent")
+    row = table.iloc[0]
+    assert (row.intercept, row.slope) == pytest.approx((0, 1), abs=1e-9)
+    assert row.unreliability_chi2 == pytest.approx(0, abs=1e-9)
+    assert np.isnan(row.hosmer_lemeshow_p)
+    assert [(x.model, x.code) for x in problems] == [("sex", "E-STAT-GROUPS")]
 
 
 def test_wrong_certainty_costs_infinitely_and_is_left_out_of_the_line():

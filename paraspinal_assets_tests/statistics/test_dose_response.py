@@ -66,3 +66,18 @@ def test_trend_in_proportions_by_hand():
 def test_tied_quartiles_are_refused():
     with pytest.raises(StatisticsError, match="E-STAT-TIES"):
         dose_response(pd.DataFrame({"x": [0.0] * 9 + [1.0], "y": range(10)}), "x", "y")
+
+
+def test_a_quartile_without_fractures_is_named():
+    x = np.arange(80.0)
+    frame = pd.DataFrame({"x": x, "y": ((x >= 20) & (x % 4 == 0)).astype(float)})
+    got = dose_response(frame, "x", "y")
+    assert got.groups.effect[1:].isna().all()
+    (problem,) = got.problems
+    assert (problem.model, problem.code) == ("x on y", "W-STAT-SEPARATION")
+    assert "Q2, Q3, Q4 of x on y" in problem.message
+    assert "0 of 20, 5 of 20, 5 of 20, 5 of 20 events" in problem.message
+    # With a fracture in each quartile the odds ratio is that of the counts: (5 / 15) / (1 / 19).
+    whole = dose_response(frame.assign(y=frame.y.where(x != 0, 1.0)), "x", "y")
+    assert whole.problems == ()
+    assert whole.groups.effect[1] == pytest.approx(19 / 3, rel=1e-6)

@@ -96,3 +96,11 @@ def test_rubin_s_rules_by_hand():
 def test_one_copy_pools_to_itself():
     pooled = pool(("x",), np.array([[1.5]]), np.array([[0.5]]), 10.0).iloc[0]
     assert (pooled["estimate"], pooled["std_error"]) == (1.5, 0.5)
+
+
+def test_truth_values_and_numeric_categories_inform_the_others():
+    flag = np.tile([True, False], 200)
+    x = np.where(np.arange(400) < 100, np.nan, np.where(flag, 10.0, 0.0))
+    for coded in (pd.Series(flag), pd.Series(pd.Categorical(np.where(flag, 2.0, 1.0)))):
+        (copy,) = chained_imputations(pd.DataFrame({"coded": coded, "x": x}), 1)
+        assert copy["x"].tolist() == np.where(flag, 10.0, 0.0).tolist()

@@ -97,3 +97,26 @@ def test_baseline_adjusted_model_agrees_with_statsmodels(exams):
     # Attenuation is its own baseline: the second copy is aliased, not a number.
     own = table[table.measure == "attenuation"].set_index("term")
     assert own.loc["attenuation", "aliased"]
+
+
+def signed_rank_p(rates):
+    n = len(rates)
+    first = pd.DataFrame({"participant": range(n), "vbmd": 100.0, "segmentation_version": "v"})
+    second = first.assign(vbmd=100.0 + np.asarray(rates), years=1.0)
+    return change_summary(annual_change(first, second, ["vbmd"])).signed_rank_p[0]
+
+
+def test_signed_rank_is_r_s_default():
+    # Exact: of the 2^6 signs of the ranks 1 to 6, two at each end give a sum as far out as this.
+    assert signed_rank_p([-1, 2, 3, 4, 5, 6]) == pytest.approx(2 * 2 / 2**6, rel=1e-12)
+    assert signed_rank_p([2, 3, 4, 5, 6]) == pytest.approx(2 / 2**5, rel=1e-12)
+
+    def normal(sum_of_ranks, n, ties=()):
+        variance = n * (n + 1) * (2 * n + 1) / 24 - sum(t**3 - t for t in ties) / 48
+        return 2 * stats.norm.sf((abs(sum_of_ranks - n * (n + 1) / 4) - 0.5) / np.sqrt(variance))
+
+    # A tie or a zero, or 50 differences: R's continuity and tie corrections, zeros left out.
+    assert signed_rank_p([-1, 2, 2, 4, 5, 6]) == pytest.approx(normal(20, 6, [2]), rel=1e-12)
+    assert signed_rank_p([0, -1, 2, 3, 4, 5, 6]) == pytest.approx(normal(20, 6), rel=1e-12)
+    fifty = np.arange(1.0, 51) * np.where(np.arange(50) % 3 == 0, -1, 1)
+    assert signed_rank_p(fifty) == pytest.approx(normal(fifty[fifty > 0].sum(), 50), rel=1e-12)

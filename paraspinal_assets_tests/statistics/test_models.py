@@ -1,5 +1,7 @@
+import numpy as np
 import pandas as pd
 
+from paraspinal_assets.statistics.design import build_design, column_levels
 from paraspinal_assets.statistics.models import (
     FRACTURE_MODELS,
     LINEAR_MODELS,
@@ -48,3 +50,17 @@ def test_kinds_of_undescribed_columns_are_inferred():
     assert infer_kind(pd.Series(["Siemens", "GE", "2000"])) == "category"
     assert infer_kind(pd.Series([True, False])) == "category"
     assert infer_kind(pd.Series([1, 2])) == "number"
+
+
+def test_numeric_codes_have_r_s_reference_and_text_codes_too():
+    # R: levels(factor(c(2, 3, 10))) is "2" "3" "10"; levels(factor(c("2", "3", "10"))) is "10" "2" "3".
+    table = pd.DataFrame({"code": [10, 2, 3, 10, np.nan], "y": [1.0, 2, 3, 5, 4]})
+    for values, levels in (
+        (table["code"], ("2", "3", "10")),
+        (["10", "2", "3", "10", None], ("10", "2", "3")),
+    ):
+        typed = coerce_columns(table.assign(code=values), {"code": "category"}).table
+        assert column_levels(typed["code"]) == levels
+        design = build_design(typed, "y ~ code")
+        assert design.names == ("(Intercept)", f"code{levels[1]}", f"code{levels[2]}")
+        assert design.x[:, 1].tolist() == [float(f"{c:g}" == levels[1]) for c in table["code"].dropna()]

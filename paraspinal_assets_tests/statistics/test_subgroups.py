@@ -79,3 +79,38 @@ def test_numeric_codes_are_levels_not_slopes():
     got = subgroup_effects(frame, "vBMD", "Median", ["Age", "Tobacco"], ["Tobacco"])
     assert got.effects.level.tolist() == ["0", "1", "2"]
     assert got.interactions.df.iloc[0] == 2
+
+
+@pytest.mark.parametrize("family", ["linear", "logistic"])
+@pytest.mark.parametrize("shared", [[0.7], [0.7, 0.7]])
+def test_a_level_without_a_slope_of_its_own_has_no_effect(family, shared):
+    rng = np.random.default_rng(3)
+    scanner = np.repeat(["GE", "Philips", "Siemens"], [60, len(shared), 59])
+    x = np.where(scanner == "Philips", shared[0], rng.normal(size=len(scanner)))
+    y = np.select([scanner == "GE", scanner == "Siemens"], [x, 3 * x]) + rng.normal(size=len(x))
+    if family == "logistic":
+        y = (y > 0).astype(float)
+        y[scanner == "Philips"] = np.arange(len(shared))
+    frame = pd.DataFrame({"x": x, "scanner": scanner, "y": y})
+    got = subgroup_effects(frame, "y", "x", [], ["scanner"], family=family)
+    effects = got.effects.set_index("level")
+    assert (
+        effects.loc["Philips", ["estimate", "std_error", "ci_low", "ci_high", "p", "p_adjusted"]].isna().all()
+    )
+    assert any(p.code == "E-STAT-TERM" and "scanner = Philips" in p.message for p in got.problems)
+    # The other levels share nothing with it but the error variance: each has the slope of its own rows.
+    fit = smf.ols if family == "linear" else smf.logit
+    for level in ("GE", "Siemens"):
+        alone = fit("y ~ x", frame[frame.scanner == level]).fit(**({} if family == "linear" else {"disp": 0}))
+        assert effects.loc[level, "estimate"] == pytest.approx(alone.params["x"], rel=1e-6)
+    tested = effects.loc[["GE", "Siemens"]]
+    assert tested.p_adjusted.to_numpy() == pytest.approx(benjamini_hochberg(tested.p))
+
+
+def test_long_codes_stay_apart_and_in_the_order_of_numbers():
+    rng = np.random.default_rng(8)
+    frame = pd.DataFrame({"x": rng.normal(size=120), "site": np.repeat([2, 1000001, 1000002, 10], 30)})
+    frame["y"] = frame.x + rng.normal(size=120)
+    got = subgroup_effects(frame, "y", "x", [], ["site"])
+    assert got.effects.level.tolist() == ["2", "10", "1000001", "1000002"]
+    assert got.effects.n.tolist() == [30] * 4

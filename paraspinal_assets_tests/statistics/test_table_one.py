@@ -107,3 +107,11 @@ def test_category_difference_of_two_levels_is_the_textbook_one():
     p, q = 0.75, 1 / 3
     want = abs(p - q) / np.sqrt((p * (1 - p) + q * (1 - q)) / 2)
     assert table_one(frame, low, ["x"])[0].smd.iloc[1] == pytest.approx(want, rel=1e-9)
+
+
+def test_long_codes_are_counted_apart():
+    frame = pd.DataFrame({"site": np.repeat([1000002.0, 1000001.0], [7, 5])})
+    table, _ = table_one(frame, pd.Series([True, False] * 6), ["site"])
+    rows = table[table.variable == "site"]
+    assert rows.level.tolist() == ["1000001", "1000002"]
+    assert rows.overall.tolist() == [5, 7]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from paraspinal_assets.defs.analysis.spec import analysed, analysis_spec, columns_read
+from paraspinal_assets.defs.analysis.spec import analysed, analysis_spec, columns_read, problems_of
 from paraspinal_assets.defs.table_asset import TableContext, Tables, table_asset
 from paraspinal_assets.defs.table_metadata import preview
 from paraspinal_assets.study.schema import schemas
@@ -17,8 +17,9 @@ from paraspinal_assets.study.settings import Study
 if TYPE_CHECKING:
     import pandas as pd
 
-NO_LINEAR: Mapping[str, Any] = {"density": None, "linear_models": {}}
-NO_FRACTURE: Mapping[str, Any] = {"fracture": None, "fracture_models": {}, "bootstrap": 0}
+# The outcomes stay: they are imputed in no part of the analysis, not even where one of them is a predictor.
+NO_LINEAR: Mapping[str, Any] = {"linear_models": {}}
+NO_FRACTURE: Mapping[str, Any] = {"fracture_models": {}, "bootstrap": 0}
 NO_GROUPS: Mapping[str, Any] = {"quartile_measures": (), "subgroups": ()}
 
 
@@ -29,7 +30,8 @@ def _tables(context: TableContext, names: Mapping[str, str], **changes: Any) -> 
     from paraspinal_assets.statistics.analysis import analyze
 
     people = analysed(context.workspace.database)
-    spec = analysis_spec(context.workspace.study).changed(**changes)
+    whole = analysis_spec(context.workspace.study)
+    spec = whole.changed(**changes, imputation_columns=whole.model_columns())
     made = analyze(people, spec)
     tables = {name: made[source] for name, source in names.items()}
     for name in {"diagnostics", "predictions"} & set(tables):
@@ -46,13 +48,16 @@ def _same(*names: str) -> dict[str, str]:
 
 
 def _imputation(study: Study) -> list[Any]:
-    return [study.analysis.imputation, study.analysis.imputations, study.analysis.seed]
+    options = study.analysis
+    # The columns of every model inform multiple imputation, whatever models are fitted on the copies.
+    informing = [study.models] if options.imputation == "multiple" else []
+    return [options.imputation, options.imputations, options.seed, *informing]
 
 
 @table_asset(
     group="analysis",
     inputs=["cohort"],
-    code_version="3",
+    code_version="4",
     kinds={"statsmodels", "duckdb"},
     settings=lambda study: {"linear models": study.models.linear, "imputation": _imputation(study)},
 )
@@ -112,7 +117,7 @@ def _folds(study: Study) -> list[Any]:
 @table_asset(
     group="analysis",
     inputs=["cohort"],
-    code_version="3",
+    code_version="4",
     kinds={"statsmodels", "duckdb"},
     settings=lambda study: {
         "fracture models": study.models.fracture,
@@ -129,7 +134,7 @@ def fracture_models(context: TableContext) -> Tables:
 @table_asset(
     group="analysis",
     inputs=["cohort"],
-    code_version="3",
+    code_version="4",
     kinds={"scikitlearn", "duckdb"},
     settings=lambda study: {
         "fracture models": study.models.fracture,
@@ -175,6 +180,7 @@ def auc(context: TableContext) -> Tables:
 def longitudinal(context: TableContext) -> Tables:
     """Change per year of attenuation, volume and vBMD between the exams; none across different model versions."""
     from paraspinal_assets.statistics.longitudinal import annual_change, change_models, change_summary
+    from paraspinal_assets.statistics.problems import problems_table
     from paraspinal_assets.study.cohort import measures_at
 
     study, database = context.workspace.study, context.workspace.database
@@ -202,27 +208,23 @@ def longitudinal(context: TableContext) -> Tables:
         "longitudinal": change_summary(change),
         "longitudinal_change": change,
         "longitudinal_models": models,
+        "longitudinal_problems": problems_table(problems),
     }
     of_exposure = schemas()["cohort"].made_from
     read = [source for measure in measures for source in of_exposure[measure]]
     read += ["cohort.years", "scans.segmenter", "scans.status"]
     adjusted = [*read, *(f"cohort.{name}" for name in covariates)]
+    by_models = ("longitudinal_models", "longitudinal_problems")
     return Tables(
         tables,
-        {
-            name: schemas()[name].computed_from(adjusted if name == "longitudinal_models" else read)
-            for name in tables
-        },
-        metadata={
-            "problems": "; ".join(f"{problem.code} {problem.message}" for problem in problems) or "none"
-        },
+        {name: schemas()[name].computed_from(adjusted if name in by_models else read) for name in tables},
     )
 
 
 @table_asset(
     group="analysis",
     inputs=["cohort"],
-    code_version="3",
+    code_version="4",
     kinds={"statsmodels", "duckdb"},
     settings=lambda study: {
         "imputation": _imputation(study),
@@ -233,7 +235,10 @@ def longitudinal(context: TableContext) -> Tables:
 def subgroups(context: TableContext) -> Tables:
     """The effect of muscle within sex, race/ethnicity, site and scanner, with interaction tests and FDR."""
     names = _same("subgroup_effects", "subgroup_interactions", "dose_response", "dose_response_tests")
-    return _tables(context, names, linear_models={}, fracture_models={}, bootstrap=0, imputations=0)
+    changes: dict[str, Any] = {"linear_models": {}, "fracture_models": {}, "bootstrap": 0}
+    made = _tables(context, names | {"subgroup_problems": "problems"}, **changes)
+    own = problems_of(made.frames["subgroup_problems"], "subgroups", "dose_response")
+    return replace(made, frames={**made.frames, "subgroup_problems": own})
 
 
 assets = [regression, model_comparison, sensitivity, fracture_models, auc, longitudinal, subgroups]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from paraspinal_assets.errors import StatisticsError
 from paraspinal_assets.study.database import Database
 from paraspinal_assets.study.settings import Study
 
@@ -59,9 +61,24 @@ def analysis_spec(study: Study) -> AnalysisSpec:
 
 
 def columns_read(spec: AnalysisSpec) -> list[str]:
-    """Columns of the cohort that an analysis computes from."""
+    """Columns of the cohort that an analysis computes from: of its models, and what informs their imputation."""
+    from paraspinal_assets.statistics.formula import Formula
+
+    models: list[str] = []
+    for formula in spec.formulas().values():
+        with suppress(StatisticsError):
+            parsed = Formula.parse(formula)
+            models += [*parsed.columns, parsed.outcome]
+    if spec.imputation == "multiple" and models:
+        models += spec.imputation_columns
     groups = (spec.treatment, *spec.subgroups, *spec.subgroup_covariates) if spec.subgroups else ()
-    return list(dict.fromkeys([*spec.model_columns(), *spec.quartile_measures, *groups]))
+    outcomes = spec.outcomes if spec.quartile_measures else ()
+    return list(dict.fromkeys([*models, *outcomes, *spec.quartile_measures, *groups]))
+
+
+def problems_of(problems: pd.DataFrame, *analyses: str) -> pd.DataFrame:
+    """The rows of a `problems` table that concern these parts of the analysis."""
+    return problems[problems["analysis"].isin(analyses)].reset_index(drop=True)
 
 
 def analysed(database: Database) -> pd.DataFrame:

@@ -6,16 +6,17 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
-from paraspinal_assets.defs.analysis.spec import EXPOSURES, analysed, analysis_spec
+from paraspinal_assets.defs.analysis.spec import EXPOSURES, analysed, analysis_spec, problems_of
 from paraspinal_assets.defs.cohort.checks import cohort_checks
 from paraspinal_assets.defs.cohort.clinical import clinical, clinical_columns, outcomes
 from paraspinal_assets.defs.event_index import Record
 from paraspinal_assets.defs.ingest.checks import only_allowed_headers
 from paraspinal_assets.defs.table_asset import Check, TableContext, Tables, table_asset
+from paraspinal_assets.errors import StatisticsError
 from paraspinal_assets.imaging.labels import UNION
 from paraspinal_assets.study.scan import Scan
 from paraspinal_assets.study.schema import schemas
@@ -155,7 +156,7 @@ def inline_svg(svg: str) -> str:
 @table_asset(
     group="cohort",
     inputs=["cohort"],
-    code_version="1",
+    code_version="2",
     kinds={"duckdb"},
 )
 def quartile_cohort(context: TableContext) -> Tables:
@@ -165,6 +166,12 @@ def quartile_cohort(context: TableContext) -> Tables:
     from paraspinal_assets.statistics.analysis import analyze
     from paraspinal_assets.statistics.quartiles import low_quartile, quartile_number
 
+    def quartile(values: pd.Series[Any]) -> pd.Series[Any]:
+        try:
+            return quartile_number(values)
+        except StatisticsError:  # quartile_problems says why
+            return pd.Series(pd.NA, index=values.index, dtype="Int64")
+
     people = analysed(context.workspace.database)
     frames = [
         pd.DataFrame(
@@ -172,21 +179,25 @@ def quartile_cohort(context: TableContext) -> Tables:
                 "participant": people["participant"],
                 "measure": measure,
                 "value": people[measure],
-                "quartile": quartile_number(people[measure]),
+                "quartile": quartile(people[measure]),
                 "lowest": low_quartile(people[measure]),
             }
         )
         for measure in EXPOSURES
     ]
-    quartiles = analyze(people, _descriptive(context))["quartiles"]
-    tables = {"quartile_cohort": pd.concat(frames, ignore_index=True), "quartiles": quartiles}
+    made = analyze(people, _descriptive(context))
+    tables = {
+        "quartile_cohort": pd.concat(frames, ignore_index=True),
+        "quartiles": made["quartiles"],
+        "quartile_problems": problems_of(made["problems"], "quartiles"),
+    }
     return _from_cohort(tables, EXPOSURES)
 
 
 @table_asset(
     group="cohort",
     inputs=["cohort"],
-    code_version="2",
+    code_version="3",
     kinds={"python", "duckdb"},
     settings=lambda study: {"models": study.models, "imputation": study.analysis.imputation},
 )
@@ -197,7 +208,9 @@ def table_one(context: TableContext) -> Tables:
     people, spec = analysed(context.workspace.database), analysis_spec(context.workspace.study)
     variables = [name for name in (*spec.model_columns(), *EXPOSURES) if name in people.columns]
     made = analyze(people, _descriptive(context).changed(table_one_variables=tuple(dict.fromkeys(variables))))
-    return _from_cohort({name: made[name] for name in ("table_one", "table_one_volume")}, variables)
+    tables = {name: made[name] for name in ("table_one", "table_one_volume")}
+    tables["table_one_problems"] = problems_of(made["problems"], "table_one")
+    return _from_cohort(tables, variables)
 
 
 def _from_cohort(tables: Mapping[str, pd.DataFrame], columns: Sequence[str]) -> Tables:
@@ -211,7 +224,6 @@ def _descriptive(context: TableContext) -> AnalysisSpec:
         linear_models={},
         fracture_models={},
         bootstrap=0,
-        imputations=0,
         subgroups=(),
         table_one_variables=("vbmd",),
     )

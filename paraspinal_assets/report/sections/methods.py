@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 import yaml
 
 from paraspinal_assets.report.blocks import Section, Source, table, text
+
+PROBLEM_TABLES: Final = (
+    *("problems", "quartile_problems", "table_one_problems", "regression_problems", "fracture_problems"),
+    *("subgroup_problems", "longitudinal_problems"),
+)
+"""Of the analysis of a flat table, and of the parts of a study's."""
 
 
 def methods(source: Source) -> Section:
@@ -56,13 +62,16 @@ def default_methods(info: Mapping[str, Any]) -> list[str]:
 def problems(source: Source) -> Section:
     """What the analysis diagnosed: separation, aliased columns, models that could not be fitted."""
     section = Section("problems", "Diagnosed problems")
-    names = ("problems", "regression_problems", "fracture_problems")
-    found = [source.get(name, "analysis", "model", "code", "message") for name in names]
+    found = [source.get(name, "analysis", "model", "code", "message") for name in PROBLEM_TABLES]
     rows = [frame for frame in found if frame is not None]
     if not rows:
         return section.add(text("The analysis reported no problem."))
     heads = {"analysis": "Analysis", "model": "Model", "code": "Code", "message": "What was found"}
-    return section.add(table(pd.concat(rows), heads, caption="Problems that the analysis found", formats={}))
+    return section.add(
+        table(
+            pd.concat(rows).drop_duplicates(), heads, caption="Problems that the analysis found", formats={}
+        )
+    )
 
 
 @cache

@@ -1,0 +1,94 @@
+"""The parts of a study's analysis, each an asset, agree with one another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import paraspinal_assets.defs.assets  # noqa: F401 - declares every asset's rule
+from paraspinal_assets.defs.rules import RULES
+from paraspinal_assets.report.blocks import Source
+from paraspinal_assets.report.sections.methods import problems
+from paraspinal_assets.study.schema import schemas
+from paraspinal_assets.study.study_file import load_study
+from paraspinal_assets_tests.defs.small_study import STUDY
+
+
+@pytest.fixture
+def people() -> pd.DataFrame:
+    """A cohort with a third of the BMIs missing; BMI is in the fracture models alone."""
+    rng = np.random.default_rng(5)
+    n = 240
+    frame = pd.DataFrame({"participant": [f"p{k:03}" for k in range(n)], "analysed": True, "exclusion": None})
+    frame["age"] = rng.normal(65, 8, n).round()
+    frame["sex"] = np.where(rng.random(n) < 0.5, "Female", "Male")
+    frame["bmi"] = rng.normal(28, 4, n)
+    frame["attenuation"] = 60 - frame["bmi"] + rng.normal(0, 3, n)
+    frame["volume"] = rng.normal(4e5, 5e4, n)
+    frame["vbmd"] = 100 + frame["attenuation"] + rng.normal(0, 10, n)
+    frame["fracture"] = (rng.random(n) < 0.2).astype(int)
+    frame.loc[rng.random(n) < 0.3, "attenuation"] = np.nan
+    frame.loc[rng.random(n) < 0.3, "bmi"] = np.nan
+    frame.loc[rng.random(n) < 0.1, "vbmd"] = np.nan
+    return frame
+
+
+def build(asset: str, tmp_path: Path, people: pd.DataFrame, analysis: str) -> dict[str, pd.DataFrame]:
+    """The tables of an asset, from a cohort alone."""
+    text = STUDY.replace("LABELS", "{}").replace(
+        "fracture: {age_only: age}", "fracture: {m: age + bmi + vbmd}"
+    )
+    text = text.replace("imputations: 0,", analysis).replace(
+        "        sex:", "        bmi: {type: number}\n        sex:"
+    )
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    database = SimpleNamespace(read=lambda name: {"cohort": people}[name])
+    context: Any = SimpleNamespace(workspace=SimpleNamespace(study=load_study(path), database=database))
+    function = RULES[asset].function
+    assert function is not None
+    return function(context).frames
+
+
+@pytest.mark.parametrize("analysis", ["imputation: multiple, imputations: 3,", "imputations: 3,"])
+def test_a_model_has_the_same_coefficients_in_every_table(tmp_path, people, analysis):
+    method = "multiple" if "multiple" in analysis else "median"
+    whole = build("model_comparison", tmp_path, people, analysis)["imputation_comparison"]
+    whole = whole[whole["method"] == method].set_index(["model", "term"])["estimate"]
+    linear = build("regression", tmp_path, people, analysis)["linear_coefficients"]
+    logistic = build("fracture_models", tmp_path, people, analysis)["logistic_coefficients"]
+    for rows, column in ((linear, "estimate"), (logistic, "log_odds")):
+        got = rows.set_index(["model", "term"])[column]
+        assert len(got)
+        assert got.to_numpy() == pytest.approx(whole[got.index].to_numpy(), rel=1e-9)
+
+
+@pytest.mark.parametrize("asset", ["auc", "sensitivity", "subgroups", "quartile_cohort", "table_one"])
+def test_every_table_is_made_with_multiple_imputation(tmp_path, people, asset):
+    assert build(asset, tmp_path, people, "imputation: multiple, imputations: 2,")
+
+
+def test_problems_of_groups_are_stored_and_reported(tmp_path, people):
+    people["volume"] = np.where(people.index < 200, 4e5, people["volume"])
+    people["sex"] = np.where(people.index < 9, "Male", "Female")
+    people["bmi"] = np.nan
+    tables = {}
+    for asset in ("subgroups", "quartile_cohort", "table_one"):
+        tables |= build(asset, tmp_path, people, "imputations: 0,")
+    for table, (analysis, model, code) in {
+        "subgroup_problems": ("subgroups", "sex", "W-STAT-SMALL-GROUP"),
+        "quartile_problems": ("quartiles", "volume", "E-STAT-TIES"),
+        "table_one_problems": ("table_one", "bmi", "E-STAT-COLUMN"),
+    }.items():
+        rows = tables[table]
+        schemas()[table].check(rows)
+        assert (analysis, model, code) in set(zip(rows["analysis"], rows["model"], rows["code"], strict=True))
+        assert rows["message"].iloc[0] in str(problems(Source(tables, {})).blocks[0])
+    volume = tables["quartile_cohort"].query("measure == 'volume'")
+    assert volume["quartile"].isna().all()
+    assert volume["lowest"].notna().all()
