@@ -11,6 +11,11 @@ from paraspinal_assets.errors import MachineError, ParaspinalError
 from paraspinal_assets.study.disk import disk_error
 from paraspinal_assets.study.scan import Scan
 
+OF_MACHINE: Final = frozenset(f"E-SEG-{number}" for number in ("02", "03", "04", "06", "31", "34"))
+"""Segmentation codes that say nothing of a scan: no such GPU, a network that this study may not use, a download,
+weights that were replaced, a licence, a package or GPU that failed. (Too large, out of memory and out of time are of
+the scan: tables do not wait for it.)"""
+
 INTERRUPTED: Final = "E-INTERRUPTED"
 """Code of a partition whose run was killed: what is on disk may be half of it, so it is built again."""
 
@@ -55,8 +60,8 @@ def shown(values: Mapping[str, Any]) -> dict[str, Any]:
 def failure_metadata(error: Exception, root: Path) -> dict[str, Any]:
     """What an event says about a failure: code, message, and whether only another input can help.
 
-    Our own errors are about the input and wait for it to change. Errors of the machine (disk, memory) and
-    unexpected ones, which are bugs, are tried again by the next run.
+    Our own errors are about the input and wait for it to change. Errors of the machine (disk, memory, GPU) or of the
+    study file, and unexpected ones, which are bugs, are tried again by the next run.
     """
     disk = disk_error(error, root)
     if disk is not None:
@@ -65,7 +70,7 @@ def failure_metadata(error: Exception, root: Path) -> dict[str, Any]:
         return {
             "code": error.code,
             "message": str(error),
-            "bad_input": not isinstance(error, MachineError),
+            "bad_input": not isinstance(error, MachineError) and error.code not in OF_MACHINE,
         }
     code = "E-INFRASTRUCTURE" if isinstance(error, OSError | MemoryError) else "E-UNEXPECTED"
     return {"code": code, "message": f"[{code}] {type(error).__name__}: {error}", "bad_input": False}

@@ -89,9 +89,14 @@ class SegmentationFailure:
     @property
     def reason(self) -> str:
         """The error as a code of `imaging.reasons`."""
-        if self.error.code.startswith("E-VOL"):
-            return "read_error"
-        return _FAILURES.get(self.error.code, "segmentation_failed")
+        return failure_reason(self.error.code)
+
+
+def failure_reason(code: str) -> str:
+    """The code of an error as a code of `imaging.reasons`."""
+    if code.startswith("E-VOL"):
+        return "read_error"
+    return _FAILURES.get(code, "segmentation_failed")
 
 
 @runtime_checkable

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paraspinal_assets.errors import ParaspinalError, SegmentationError
+from paraspinal_assets.errors import MachineError, ParaspinalError, SegmentationError
 from paraspinal_assets.imaging.labels import check_level, label_table
 from paraspinal_assets.imaging.volume import Volume
 from paraspinal_assets.segmenters.base import ScanInput, Segmentation, SegmentationFailure
@@ -25,6 +26,9 @@ from paraspinal_assets.segmenters.label_files import (
     values_of,
 )
 from paraspinal_assets.segmenters.nifti import grid_of_file
+
+_OF_THE_DISK: Final = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN})
+"""What a disk or share that fails answers; a damaged file has no such number."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +82,8 @@ class ImportedSegmenter:
                 yield self._import(scan)
             except ParaspinalError as error:
                 yield SegmentationFailure(scan.key, error)
-            except OSError as error:
-                yield SegmentationFailure(
-                    scan.key,
-                    SegmentationError(
-                        "E-SEG-25", f"{scan.key}: cannot read: {error}", "restore the file named"
-                    ),
-                )
+            except Exception as error:  # noqa: BLE001 - whatever a file makes a library do, the others go on
+                yield SegmentationFailure(scan.key, _unreadable(scan.key, error))
 
     def _import(self, scan: ScanInput) -> Segmentation:
         path = scan.segmentation_path
@@ -104,11 +103,11 @@ class ImportedSegmenter:
             for name in present:
                 composer.add(name, self._mask(source.files[name], scan, grid))
         else:
+            data, found = read_multi_label(source.multi_label)
             values, model["labels_from"] = values_of(
                 source.multi_label, self.label_map, [*wanted, self.bodies or ""]
             )
             body_value = values.pop(self.bodies or "", None)
-            data, found = read_multi_label(source.multi_label)
             data = self._fit(data, found, source.multi_label, scan, grid)
             composer.add_values(data, values)
             if body_value is not None:
@@ -131,3 +130,9 @@ class ImportedSegmenter:
 
     def _fit(self, data: NDArray[Any], found: Grid, path: Path, scan: ScanInput, grid: Grid) -> NDArray[Any]:
         return fit_to_grid(data, found, grid, names=(path, scan.ct_path), resample=self.resample)
+
+
+def _unreadable(key: str, error: Exception) -> ParaspinalError:
+    """A file that cannot be read; one that a disk or share would not give is tried again by the next run."""
+    kind = MachineError if isinstance(error, OSError) and error.errno in _OF_THE_DISK else SegmentationError
+    return kind("E-SEG-25", f"{key}: cannot read: {type(error).__name__}: {error}", "restore the file named")

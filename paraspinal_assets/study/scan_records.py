@@ -31,12 +31,14 @@ COMPRESSED_BYTES: Final = 4096
 class StepStanding(NamedTuple):
     """How one step of one scan stands: done, failed with a message, or not there yet.
 
-    ``version`` changes whenever the step's files may have changed.
+    ``reason`` is the code for why it failed, where more is known than that it did. ``version`` changes whenever the
+    step's files may have changed.
     """
 
     done: bool
     message: str | None = None
     version: str = ""
+    reason: str | None = None
 
 
 @dataclass(frozen=True)

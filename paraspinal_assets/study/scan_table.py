@@ -82,7 +82,7 @@ def _row(
         if steps[step].message is not None:
             return row | {
                 "status": "failed",
-                "reason": code,
+                "reason": steps[step].reason or code,
                 "failed_step": step,
                 "detail": steps[step].message,
             }

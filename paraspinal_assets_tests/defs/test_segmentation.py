@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from paraspinal_assets.defs.rules import RULES
 from paraspinal_assets.defs.segmentation import assets
 from paraspinal_assets.defs.segmentation.segmenter import make_segmenter
 from paraspinal_assets.segmenters.base import ScanInput, Segmentation
@@ -35,6 +38,50 @@ def test_the_phantom_network_refuses_a_study_of_people(new_study: Callable[[], B
     assert report.failed["segmentation"] == dict.fromkeys(scans, "E-SEG-03")
     assert "not for patients" in report.messages["segmentation", "exam5-1001"]
     assert not list(study.root.rglob("segmentation.json"))
+
+
+def test_what_the_study_file_forbade_is_tried_again_when_it_allows_it(
+    new_study: Callable[[], BuiltStudy],
+) -> None:
+    study = new_study()
+    use_the_network(study)
+    study.edit("study.yaml", "synthetic: true", "synthetic: false")
+    one: dict[str, Any] = {
+        "assets": STEPS,
+        "exams": frozenset({"exam5"}),
+        "participants": frozenset({"1001"}),
+    }
+    assert study.run(**one).failed == {"segmentation": {"exam5-1001": "E-SEG-03"}}
+    study.edit("study.yaml", "synthetic: false", "synthetic: true")
+    assert study.run(**one).failed.get("segmentation") != {"exam5-1001": "E-SEG-03"}
+
+
+def test_a_disk_that_fails_while_labels_are_written_leaves_no_scan_without_an_outcome(
+    new_study: Callable[[], BuiltStudy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = new_study()
+    write = StudyStore.write_artifact
+
+    def fail(self: StudyStore, scan: Scan, artifact: str, writer: Callable[[Path], object]) -> None:
+        if (scan.participant, artifact) == ("1001", "labels"):
+            raise OSError(errno.EIO, "Input/output error")
+        write(self, scan, artifact, writer)
+
+    monkeypatch.setattr(StudyStore, "write_artifact", fail)
+    report = study.run(assets=STEPS | {"scans"})
+    bad = dict.fromkeys(("exam5-1001", "exam6-1001"), "E-INFRASTRUCTURE")
+    assert report.failed["segmentation"] == bad
+    assert report.materialized["segmentation"] == ["exam5-1002", "exam6-1002"]
+
+
+def test_the_table_of_scans_says_why_a_segmentation_failed(new_study: Callable[[], BuiltStudy]) -> None:
+    study = new_study()
+    (study.root / "masks" / "exam6" / "1001.nii.gz").unlink()
+    study.run(assets=frozenset(name for name, rule in RULES.items() if not rule.external) - {"exports"})
+    scans = study.workspace.database.read("scans").set_index(["exam", "participant"])
+    assert scans.loc[("exam6", "1001"), ["status", "reason"]].tolist() == ["failed", "segmentation_missing"]
+    flow = study.workspace.database.read("disposition")
+    assert "segmentation_missing" in set(flow["reason"].dropna())
 
 
 def test_each_worker_has_a_home_of_its_own(new_study: Callable[[], BuiltStudy]) -> None:

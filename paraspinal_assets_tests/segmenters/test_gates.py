@@ -55,6 +55,13 @@ def test_intensities_of_a_chest_pass():
     check_intensities("s", Volume(chest(np.random.default_rng(0)), np.eye(4)))
 
 
+def test_the_sample_is_of_the_whole_image_whatever_its_shape():
+    """512 x 512 x 391 has as many voxels as 512 to the sample; of every 512th all lie in the column of air at x = 0."""
+    hu = np.full((512, 512, 391), -1000, np.int16, order="F")
+    hu[256:, :, :] = 40
+    check_intensities("s", Volume(hu, np.eye(4)))
+
+
 @pytest.mark.parametrize(
     "change",
     [

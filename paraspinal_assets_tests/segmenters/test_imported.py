@@ -205,6 +205,17 @@ def test_what_cannot_be_used_is_one_error(tmp_path, spine, damage, code):
     assert error_of(item).startswith(f"[{code}]")
 
 
+@pytest.mark.parametrize("content", [b"", b"<html>", b"NRRD0004", None], ids=["empty", "html", "nrrd", "cut"])
+def test_a_multi_label_file_that_is_none_fails_alone(tmp_path, spine, content):
+    ct, bad, good = put_ct(tmp_path, spine.shape), tmp_path / "bad.nii.gz", tmp_path / "good.nii.gz"
+    save(good, total_numbers(spine))
+    bad.write_bytes(good.read_bytes()[:200] if content is None else content)
+    scans = [ScanInput("a", ct, bad), ScanInput("b", ct, good)]
+    first, second = ImportedSegmenter(THREE).segment(scans)
+    assert isinstance(first, SegmentationFailure)
+    assert isinstance(second, Segmentation)
+
+
 def test_a_label_table_without_muscle_is_refused(tmp_path, spine):
     path = tmp_path / "seg.nii.gz"
     save(path, total_numbers(spine))

@@ -72,22 +72,24 @@ def _scan_tables(context: TableContext) -> tuple[pd.DataFrame, pd.DataFrame, Che
 
 def _standings(context: TableContext) -> dict[Scan, dict[str, StepStanding]]:
     """How each step of each scan stands, by exam and participant."""
+    from paraspinal_assets.segmenters.base import failure_reason
     from paraspinal_assets.study.scan_records import StepStanding
     from paraspinal_assets.study.scan_table import STEPS
 
-    def standing(record: Record | None) -> StepStanding:
+    def standing(step: str, record: Record | None) -> StepStanding:
         if record is None:
             return not_there
         if record.failure is not None:
             message = record.failure.message.splitlines()[0]
-            return StepStanding(done=False, message=message, version=f"event-{record.storage_id}")
+            reason = failure_reason(record.failure.code) if step == "segmentation" else None
+            return StepStanding(False, message, f"event-{record.storage_id}", reason)
         return StepStanding(True, None, record.data_version or "")
 
     not_there = StepStanding(done=False)
     known = {step: context.records(step) for step in STEPS}
     scans = {Scan.from_key(key): key for key in context.scans}
     return {
-        scan: {step: standing(known[step].get(scans[scan])) for step in STEPS}
+        scan: {step: standing(step, known[step].get(scans[scan])) for step in STEPS}
         for scan in sorted(scans, key=attrgetter("exam", "participant"))
     }
 

@@ -19,7 +19,7 @@ from paraspinal_assets.defs.segmentation.segmenter import (
     uses_network,
 )
 from paraspinal_assets.defs.workspace import Workspace
-from paraspinal_assets.errors import ParaspinalError, SegmentationError, StorageError
+from paraspinal_assets.errors import SegmentationError
 from paraspinal_assets.imaging.labels import label_table, shift_levels
 from paraspinal_assets.imaging.reasons import REASONS
 from paraspinal_assets.segmenters.base import ScanInput, Segmentation
@@ -56,11 +56,11 @@ def segment(scans: Sequence[Scan], workspace: Workspace) -> Iterator[ScanOutcome
                     try:
                         _check_weights(scan, item, workspace)
                         yield ScanOutcome(scan, result=_store(scan, item, off_by, workspace))
-                    except (SegmentationError, StorageError) as error:
+                    except Exception as error:  # noqa: BLE001 - the others of the batch go on
                         yield ScanOutcome(scan, error=error)
                 else:
                     yield ScanOutcome(scan, error=item.error)
-        except ParaspinalError as error:
+        except Exception as error:  # noqa: BLE001 - none of the batch may be left without an outcome
             # The segmenter itself cannot work (weights, device): the same error for each scan that is left.
             for scan in by_key.values():
                 yield ScanOutcome(scan, error=fetched.errors.pop(scan, error))
@@ -90,7 +90,7 @@ class _Fetched:
                     ct = self._workspace.store.fetch(scan, "ct")
                     source = self._workspace.segmentation_source(scan) if self._masks else None
                     masks = None if source is None else kept.enter_context(source.on_disk())
-                except (StorageError, FileNotFoundError) as error:
+                except Exception as error:  # noqa: BLE001 - the others of the batch go on
                     self.errors[scan] = error
                 else:
                     yield ScanInput(scan.key, ct, masks)
