@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from paraspinal_assets.imaging.dicom_codes import dicom_error, some
+from paraspinal_assets.imaging.dicom_codes import dicom_error, number, some
 from paraspinal_assets.imaging.dicom_headers import SliceHeader
 
 ORIENTATION_TOLERANCE: Final = 1e-3
@@ -118,7 +118,7 @@ def _numbers(header: SliceHeader, keyword: str, count: int) -> NDArray[np.float6
     except (TypeError, ValueError):
         numbers = np.array([np.nan])
     if numbers.shape != (count,) or not np.isfinite(numbers).all():
-        raise dicom_error("E-DICOM-09", f"{header.name}: {keyword} is {value!r}, {count} numbers are needed")
+        raise dicom_error("E-DICOM-09", f"{header.name}: {keyword} is not {count} numbers")
     return numbers
 
 
@@ -128,10 +128,8 @@ def _check_equal(slices: Sequence[SliceHeader]) -> None:
     shape = (first.get("Rows"), first.get("Columns"))
     for header in slices:
         if (header.get("Rows"), header.get("Columns")) != shape:
-            other = f"{header.get('Rows')}x{header.get('Columns')}"
-            raise dicom_error(
-                "E-DICOM-10", f"{header.name} has {other} pixels, {first.name} {shape[0]}x{shape[1]}"
-            )
+            mine, others = (f"{number(h.get('Rows'))}x{number(h.get('Columns'))}" for h in (header, first))
+            raise dicom_error("E-DICOM-10", f"{header.name} has {mine} pixels, {first.name} {others}")
     spacing = np.array([_numbers(header, "PixelSpacing", 2) for header in slices])
     odd = np.flatnonzero((np.abs(spacing / pixel_spacing(first) - 1) > SAME_SPACING).any(axis=1))
     if odd.size:
@@ -160,7 +158,7 @@ def _even_spacing(slices: Sequence[SliceHeader], along: NDArray[np.float64], tol
     allowed = max(tolerance * typical, SPACING_FLOOR_MM)
     if off.max() > allowed:
         gaps = [i for i in range(len(steps)) if abs(steps[i] - typical) > 2 * allowed]
-        where = [f"{slices[i].name}-{slices[i + 1].name} {steps[i]:.3f} mm" for i in gaps]
+        where = [f"{slices[i].name} to {slices[i + 1].name}: {steps[i]:.3f} mm" for i in gaps]
         raise dicom_error(
             "E-DICOM-05",
             f"slice spacing varies from {steps.min():.3f} to {steps.max():.3f} mm over {len(slices)} slices "

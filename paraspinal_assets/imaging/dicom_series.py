@@ -11,13 +11,34 @@ from typing import Final, Literal
 
 import numpy as np
 
-from paraspinal_assets.imaging.dicom_codes import dicom_error, some
+from paraspinal_assets.imaging.dicom_codes import dicom_error, number, some
 from paraspinal_assets.imaging.dicom_geometry import Stack, orientation, position, stack_slices
-from paraspinal_assets.imaging.dicom_headers import CT_CLASSES, SliceHeader
+from paraspinal_assets.imaging.dicom_headers import CT_CLASSES, SliceHeader, unnamed_os_errors
 from paraspinal_assets.imaging.dicom_multiframe import frames_of
+from paraspinal_assets.imaging.dicom_sidecar import short_text
 
 _SAME_PLANE: Final = 0.9
 """Cosine between normals above which two slices are meant to lie in the same stack (26 degrees)."""
+
+_SHOWN: Final = {"KVP": number, "ConvolutionKernel": lambda kernel: short_text(kernel) or "none"}
+"""How messages give the settings that they may give."""
+_MODALITIES: Final = (
+    "CR",
+    "CT",
+    "DX",
+    "KO",
+    "MG",
+    "MR",
+    "NM",
+    "OT",
+    "PR",
+    "PT",
+    "SC",
+    "SEG",
+    "SR",
+    "US",
+    "XA",
+)
 
 
 @dataclass(frozen=True)
@@ -94,14 +115,11 @@ class Candidate:
         return value if isinstance(value, str) else "\\".join(value)
 
     def describe(self) -> str:
-        """The series as a person knows it; no identifiers."""
+        """The series by what a sidecar may hold and its number; its description is free text."""
         first = self.slices[0]
-        parts = [f"series {first.get('SeriesNumber', '?')}", f"{len(self.slices)} slices"]
-        description = first.get("SeriesDescription")
-        if description is not None:
-            parts.append(repr(str(description)))
+        parts = [f"series {number(first.get('SeriesNumber'))}", f"{len(self.slices)} slices"]
         if self.kernel:
-            parts.append(f"kernel {self.kernel}")
+            parts.append(f"kernel {short_text(self.kernel)}")
         if self.thickness_mm is not None:
             parts.append(f"{self.thickness_mm:g} mm")
         return ", ".join(parts)
@@ -118,7 +136,7 @@ def choose_stack(headers: Sequence[SliceHeader], rule: SeriesRule) -> Stack:
     """
     images = [header for header in headers if _is_ct(header)]
     if not images:
-        kinds = sorted({str(header.get("Modality", "?")) for header in headers})
+        kinds = sorted({_modality(header) for header in headers})
         raise dicom_error(
             "E-DICOM-03", f"none of the {len(headers)} DICOM files is a CT image (found: {some(kinds)})"
         )
@@ -151,6 +169,12 @@ def candidates(images: Sequence[SliceHeader]) -> list[Candidate]:
 def _is_ct(header: SliceHeader) -> bool:
     sop_class = header.get("SOPClassUID")
     return header.get("Modality") == "CT" if sop_class is None else str(sop_class) in CT_CLASSES
+
+
+def _modality(header: SliceHeader) -> str:
+    """A defined term (PS3.3 C.7.3.1.1.1) of what else lies in such folders; any other text is not repeated."""
+    modality = header.get("Modality")
+    return modality if modality in _MODALITIES else "another modality"
 
 
 def _is_localizer(header: SliceHeader) -> bool:
@@ -198,8 +222,9 @@ def _without_copies(candidate: Candidate) -> Candidate:
     seen: dict[tuple[object, int], list[SliceHeader]] = {}
     for header in candidate.slices:
         same = seen.setdefault((header.get("SOPInstanceUID"), header.frame), [])
-        if not any(cmp(header.path, other.path, shallow=False) for other in same):
-            same.append(header)
+        with unnamed_os_errors(header.name):
+            if not any(cmp(header.path, other.path, shallow=False) for other in same):
+                same.append(header)
     return Candidate(tuple(header for same in seen.values() for header in same))
 
 
@@ -208,7 +233,7 @@ def _check_one_acquisition(candidate: Candidate) -> None:
     for keyword in ("KVP", "ConvolutionKernel", "FrameOfReferenceUID"):
         values = {str(header.get(keyword, "")) for header in candidate.slices}
         if len(values) > 1:
-            shown = "" if keyword.endswith("UID") else f": {some(sorted(values))}"
+            shown = f": {some(sorted(map(_SHOWN[keyword], values)))}" if keyword in _SHOWN else ""
             raise dicom_error("E-DICOM-08", f"slices of one series differ in {keyword}{shown}")
     numbers = [header.get("AcquisitionNumber") for header in candidate.slices]
     if len(set(numbers)) == 1:
@@ -218,5 +243,5 @@ def _check_one_acquisition(candidate: Candidate) -> None:
     in_order = [numbers[i] for i in np.argsort(along, kind="stable")]
     changes = sum(one != other for one, other in pairwise(in_order))
     if changes > len(set(numbers)) - 1:
-        listed = some([f"{n}: {numbers.count(n)} slices" for n in sorted(set(numbers), key=str)])
+        listed = some([f"{number(n)}: {numbers.count(n)} slices" for n in sorted(set(numbers), key=str)])
         raise dicom_error("E-DICOM-08", f"one series holds interleaved acquisitions ({listed})")
