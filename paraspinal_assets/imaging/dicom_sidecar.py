@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from datetime import date
@@ -67,9 +68,10 @@ def acquisition_date(slices: Sequence[SliceHeader]) -> date | None:
 
 def _number(value: Any) -> float | None:
     try:
-        return None if value is None else float(value)
+        number = float(value)
     except (TypeError, ValueError):
         return None
+    return number if math.isfinite(number) else None  # JSON has no other numbers
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
