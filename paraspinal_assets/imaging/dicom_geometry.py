@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from paraspinal_assets.errors import DicomError
 from paraspinal_assets.imaging.dicom_codes import dicom_error, number, some
 from paraspinal_assets.imaging.dicom_headers import SliceHeader
 
@@ -188,13 +189,24 @@ def _check_shear(
 
 def _check_tilt(header: SliceHeader, normal: NDArray[np.float64]) -> None:
     """A tilted gantry whose slices claim to be axial: one of the two is wrong."""
-    tilt = abs(float(header.get("GantryDetectorTilt", 0.0)))
+    tilt = abs(_tilt(header))
     image_type = [str(item).upper() for item in header.get("ImageType", [])]
     axial = abs(normal[2]) > np.cos(np.radians(TILT_DEGREES))
     if tilt > TILT_DEGREES and axial and "DERIVED" not in image_type:
         raise dicom_error(
             "E-DICOM-07", f"GantryDetectorTilt is {tilt:g} degrees, but the slices claim to be axial"
         )
+
+
+def _tilt(header: SliceHeader) -> float:
+    """Gantry tilt of a slice, degrees; 0 where the header has none."""
+    try:
+        tilt = float(header.get("GantryDetectorTilt", 0.0))
+    except (DicomError, TypeError, ValueError):
+        tilt = np.nan
+    if not np.isfinite(tilt):
+        raise dicom_error("E-DICOM-09", f"{header.name}: GantryDetectorTilt is not a number")
+    return tilt
 
 
 def _show(numbers: NDArray[np.float64]) -> str:

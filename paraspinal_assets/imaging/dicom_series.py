@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from filecmp import cmp
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Final, Literal
 
 import numpy as np
@@ -39,6 +39,9 @@ _MODALITIES: Final = (
     "US",
     "XA",
 )
+
+_ACROSS: Final = 0.1
+"""Cosine between normals below which an image lies across the slices, as a scout does (84 degrees)."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +134,8 @@ def choose_stack(headers: Sequence[SliceHeader], rule: SeriesRule) -> Stack:
     Raises
     ------
     DicomError
-        E-DICOM-03 nothing fits, -04 several fit, -08 mixed acquisitions, -15 several patients, and the
-        geometry errors of `stack_slices`.
+        E-DICOM-03 nothing fits, -04 several fit, -08 mixed acquisitions, -10 slices of the series that
+        lie in another direction, -15 several patients, and the geometry errors of `stack_slices`.
     """
     images = [header for header in headers if _is_ct(header)]
     if not images:
@@ -143,8 +146,9 @@ def choose_stack(headers: Sequence[SliceHeader], rule: SeriesRule) -> Stack:
     patients = {str(header.get("PatientID", "")) for header in images}
     if len(patients) > 1:
         raise dicom_error("E-DICOM-15", f"the folder holds images of {len(patients)} patients")
-    every = candidates(images)
-    chosen = _select([_without_copies(candidate) for candidate in every], rule)
+    every = [_without_copies(candidate) for candidate in candidates(images)]
+    chosen = _select(every, rule)
+    _check_complete(chosen, every, rule)
     _check_one_acquisition(chosen)
     return stack_slices(chosen.slices, spacing_tolerance=rule.spacing_tolerance)
 
@@ -182,15 +186,17 @@ def _is_localizer(header: SliceHeader) -> bool:
 
 
 def _same_plane(one: SliceHeader, other: SliceHeader) -> bool:
-    if one.get("ImageOrientationPatient", "") == other.get("ImageOrientationPatient"):
-        return True
+    """Whether two images can lie in one stack; those without orientation, such as dose reports, do by themselves."""
+    cosines = one.get("ImageOrientationPatient"), other.get("ImageOrientationPatient")
+    if cosines[0] == cosines[1] or None in cosines:
+        return bool(cosines[0] == cosines[1])
     return float(np.cross(*orientation(one)) @ np.cross(*orientation(other))) > _SAME_PLANE
 
 
 def _select(every: list[Candidate], rule: SeriesRule) -> Candidate:
     left = every
     if rule.acquisition is not None:
-        kept = [tuple(s for s in c.slices if s.get("AcquisitionNumber") == rule.acquisition) for c in left]
+        kept = [tuple(s for s in c.slices if _is_acquired(s, rule)) for c in left]
         left = [Candidate(slices) for slices in kept if slices]
     left = [candidate for candidate in left if len(candidate.slices) >= max(2, rule.min_slices)]
     if rule.series_description is not None:
@@ -226,6 +232,38 @@ def _without_copies(candidate: Candidate) -> Candidate:
             if not any(cmp(header.path, other.path, shallow=False) for other in same):
                 same.append(header)
     return Candidate(tuple(header for same in seen.values() for header in same))
+
+
+def _check_complete(chosen: Candidate, every: Sequence[Candidate], rule: SeriesRule) -> None:
+    """Refuse a stack whose series has slices in another direction: the volume would lack them without a word."""
+    first = chosen.slices[0]
+    others = [candidate for candidate in every if not any(header is first for header in candidate.slices)]
+    rest = [
+        header
+        for header in chain.from_iterable(candidate.slices for candidate in others)
+        if header.get("SeriesInstanceUID") == first.get("SeriesInstanceUID")
+        and _is_acquired(header, rule)
+        and not _is_scout(header, first)
+    ]
+    if not rest:
+        return
+    for header in (first, *rest):
+        orientation(header)  # what has none is refused for that
+    what = f"{len(rest)} of {len(rest) + len(chosen.slices)} slices of the series lie in another direction"
+    raise dicom_error("E-DICOM-10", f"{what}: {some([header.name for header in rest])}")
+
+
+def _is_acquired(header: SliceHeader, rule: SeriesRule) -> bool:
+    return rule.acquisition is None or bool(header.get("AcquisitionNumber") == rule.acquisition)
+
+
+def _is_scout(header: SliceHeader, slice_: SliceHeader) -> bool:
+    """Whether an image is certainly no slice of the same volume: of another matrix, and across it or without place."""
+    if all(header.get(keyword) == slice_.get(keyword) for keyword in ("Rows", "Columns")):
+        return False
+    if header.get("ImageOrientationPatient") is None:
+        return True
+    return abs(float(np.cross(*orientation(header)) @ np.cross(*orientation(slice_)))) < _ACROSS
 
 
 def _check_one_acquisition(candidate: Candidate) -> None:

@@ -68,6 +68,9 @@ REFUSED = {
     "no CT": (every(SOPClassUID="1.2.840.10008.5.1.4.1.1.4", Modality="MR"), "E-DICOM-03", "found: MR"),
     "no position": (every(ImagePositionPatient=None), "E-DICOM-09", "no ImagePositionPatient"),
     "no orientation in one": (one(2, ImageOrientationPatient=None), "E-DICOM-09", "file 3 of 10"),
+    "tilt in words": (
+        lambda s: [labelled(d, "GantryDetectorTilt", "steep") for d in s], "E-DICOM-09", "GantryDetectorTilt is not"),
+    "tilt that is no number": (every(GantryDetectorTilt="nan"), "E-DICOM-09", "GantryDetectorTilt is not"),
     "no pixel spacing": (every(PixelSpacing=None), "E-DICOM-09", "PixelSpacing"),
     "zero pixel spacing": (every(PixelSpacing=[0, 0.8]), "E-DICOM-09", "not positive"),
     "skewed orientation": (every(ImageOrientationPatient=[1, 0, 0, 0.1, 1, 0]), "E-DICOM-09", "orthonormal"),
@@ -75,6 +78,12 @@ REFUSED = {
     "other pixel spacing": (one(3, PixelSpacing=[0.8, 0.71]), "E-DICOM-10", "file 4 of 10"),
     "one slice turned": (
         one(3, ImageOrientationPatient=[0.99875, 0.05, 0, -0.05, 0.99875, 0]), "E-DICOM-10", "file 4 of 10"),
+    "slices of another direction at the end": (
+        lambda s: s[:8] + every(ImageOrientationPatient=[1, 0, 0, 0, -1, 0])(s[8:]),
+        "E-DICOM-10", "2 of 10 slices .* another direction: file 9 of 10, file 10 of 10"),
+    "one slice across, at the end": (
+        one(9, ImageOrientationPatient=[1, 0, 0, 0, 0, -1]), "E-DICOM-10", "1 of 10 .*: file 10 of 10"),
+    "no orientation at the end": (one(9, ImageOrientationPatient=None), "E-DICOM-09", "file 10 of 10 has no"),
     "no rescale": (every(RescaleSlope=None), "E-DICOM-11", "RescaleSlope none"),
     "no intercept in one": (one(4, RescaleIntercept=None), "E-DICOM-11", "file 5 of 10"),
     "electron density": (every(RescaleType="ED"), "E-DICOM-11", "RescaleType"),

@@ -106,9 +106,19 @@ SAME_VOLUME = {
     "dose report beside it": lambda s: [
         *s, f.renewed(s[0], SOPClassUID="1.2.840.10008.5.1.4.1.1.88.67", Modality="SR", Rows=None, PixelData=None),
     ],
+    "dose report as pages without orientation": lambda s: [*s, *map(dose_page, s[:2])],
+    "page of a dose report in the same series": lambda s: [
+        *s, f.changed(f.localizer(s[0], ImageType=["DERIVED", "SECONDARY"]), ImageOrientationPatient=None)
+    ],
     "enhanced multi-frame": lambda s: [f.enhanced(s)],
     "enhanced multi-frame RLE": lambda s: [rle_frames(f.enhanced(s))],
 }  # fmt: skip
+
+
+def dose_page(d):
+    """A page of a dose report that was stored as a CT image."""
+    return f.renewed(d, SeriesInstanceUID="1.2.4", SeriesDescription="DOSE", ImageOrientationPatient=None,
+                     ImagePositionPatient=None)  # fmt: skip
 
 
 def rle_frames(d):
@@ -232,6 +242,12 @@ def test_the_rule_chooses_among_series(rule, tmp_path):
     found = read_series(f.write(tmp_path / "in", [*others, *f.plain()]), series_rule=rule)
     np.testing.assert_array_equal(found.volume.data, f.ras(f.hounsfield()))
     assert found.sidecar["kernel"] == "B30f"
+
+
+def test_a_long_dose_report_can_be_left_out_by_its_description(tmp_path):
+    folder = f.write(tmp_path / "in", [*f.plain(), *map(dose_page, f.plain()[:5])])
+    found = read_series(folder, series_rule=SeriesRule(series_description="chest"))
+    np.testing.assert_array_equal(found.volume.data, f.ras(f.hounsfield()))
 
 
 def test_one_of_two_acquisitions_can_be_chosen(tmp_path):
