@@ -22,6 +22,8 @@ _SAME_PLANE: Final = 0.9
 
 _SHOWN: Final = {"KVP": number, "ConvolutionKernel": lambda kernel: short_text(kernel) or "none"}
 """How messages give the settings that they may give."""
+_PROJECTIONS: Final = frozenset(["MIP", "MINIP", "MAX_IP", "MIN_IP", "PROJECTION IMAGE", "SUBTRACTION"])
+"""Values of ImageType of what is computed from many slices, or from two volumes."""
 _MODALITIES: Final = (
     "CR",
     "CT",
@@ -154,7 +156,7 @@ def choose_stack(headers: Sequence[SliceHeader], rule: SeriesRule) -> Stack:
 
 
 def candidates(images: Sequence[SliceHeader]) -> list[Candidate]:
-    """CT slices by series and orientation, localizers left out."""
+    """CT slices by series and orientation; localizers, and stacks of projections or subtractions, left out."""
     groups: dict[str, list[list[SliceHeader]]] = {}
     for image in images:
         for header in frames_of(image):
@@ -167,7 +169,12 @@ def candidates(images: Sequence[SliceHeader]) -> list[Candidate]:
                     break
             else:
                 stacks.append([header])
-    return [Candidate(tuple(stack)) for stacks in groups.values() for stack in stacks]
+    return [
+        Candidate(tuple(stack))
+        for stacks in groups.values()
+        for stack in stacks
+        if not all(map(_is_projection, stack))
+    ]
 
 
 def _is_ct(header: SliceHeader) -> bool:
@@ -182,7 +189,18 @@ def _modality(header: SliceHeader) -> str:
 
 
 def _is_localizer(header: SliceHeader) -> bool:
-    return "LOCALIZER" in [str(item).upper() for item in header.get("ImageType", [])]
+    return "LOCALIZER" in _image_type(header)
+
+
+def _is_projection(header: SliceHeader) -> bool:
+    """Whether the values are of no tissue at one place; what is DERIVED otherwise (reformatted) is a CT like any."""
+    return not _PROJECTIONS.isdisjoint(_image_type(header))
+
+
+def _image_type(header: SliceHeader) -> list[str]:
+    """Values of ImageType, upper case. Source: DICOM PS3.3 C.7.6.1.1.2, C.8.2.1.1.1, C.8.16.1."""
+    value = header.get("ImageType", [])
+    return [str(item).strip().upper() for item in ([value] if isinstance(value, str) else value)]
 
 
 def _same_plane(one: SliceHeader, other: SliceHeader) -> bool:
@@ -209,7 +227,9 @@ def _select(every: list[Candidate], rule: SeriesRule) -> Candidate:
         present = next((kernel for kernel in rule.kernel if any(c.kernel == kernel for c in left)), None)
         left = [candidate for candidate in left if candidate.kernel == present]
     if not left:
-        listed = some([f"({candidate.describe()})" for candidate in every]) or "localizers only"
+        listed = (
+            some([f"({candidate.describe()})" for candidate in every]) or "localizers and projections only"
+        )
         raise dicom_error("E-DICOM-03", f"no series fits the rule; found: {listed}")
     if rule.choose == "most_slices":
         most = max(len(candidate.slices) for candidate in left)

@@ -63,7 +63,9 @@ REFUSED = {
     "two series": (lambda s: s + [second_series(d) for d in s], "E-DICOM-04", "kernel B30f.*kernel B70f"),
     "two series end to end": (
         lambda s: s + [second_series(f.moved(d, 25.0), ConvolutionKernel="B30f") for d in s], "E-DICOM-04", "2 series"),
-    "localizers only": (lambda s: [f.localizer(d) for d in s], "E-DICOM-03", "localizers only"),
+    "localizers only": (lambda s: [f.localizer(d) for d in s], "E-DICOM-03", "localizers and projections only"),
+    "projections only": (
+        every(ImageType=["DERIVED", "SECONDARY", "AXIAL", "MIP"]), "E-DICOM-03", "projections only"),
     "two slices": (lambda s: s[:2], "E-DICOM-03", "2 slices"),
     "no CT": (every(SOPClassUID="1.2.840.10008.5.1.4.1.1.4", Modality="MR"), "E-DICOM-03", "found: MR"),
     "no position": (every(ImagePositionPatient=None), "E-DICOM-09", "no ImagePositionPatient"),

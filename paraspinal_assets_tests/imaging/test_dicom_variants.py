@@ -103,6 +103,14 @@ SAME_VOLUME = {
     ],
     "localizer in the same series": lambda s: [f.localizer(s[0]), *s],
     "scout without the word": lambda s: [f.localizer(s[0], ImageType=["ORIGINAL", "PRIMARY"]), *s],
+    **{
+        f"{kind} in their own series": lambda s, kind=kind: [
+            *s, *(second_series(d, ImageType=["DERIVED", "SECONDARY", kind]) for d in s)
+        ]
+        for kind in ("MIP", "MINIP", "MAX_IP", "MIN_IP", "PROJECTION IMAGE", "SUBTRACTION")
+    },
+    "reformatted": all_of(lambda d: f.changed(d, ImageType=["DERIVED", "SECONDARY", "MPR"])),
+    "type of one word": all_of(lambda d: f.changed(d, ImageType="DERIVED")),
     "dose report beside it": lambda s: [
         *s, f.renewed(s[0], SOPClassUID="1.2.840.10008.5.1.4.1.1.88.67", Modality="SR", Rows=None, PixelData=None),
     ],
