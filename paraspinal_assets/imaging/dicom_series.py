@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from filecmp import cmp
 from itertools import chain, pairwise
@@ -20,8 +20,6 @@ from paraspinal_assets.imaging.dicom_sidecar import short_text
 _SAME_PLANE: Final = 0.9
 """Cosine between normals above which two slices are meant to lie in the same stack (26 degrees)."""
 
-_SHOWN: Final = {"KVP": number, "ConvolutionKernel": lambda kernel: short_text(kernel) or "none"}
-"""How messages give the settings that they may give."""
 _PROJECTIONS: Final = frozenset(["MIP", "MINIP", "MAX_IP", "MIN_IP", "PROJECTION IMAGE", "SUBTRACTION"])
 """Values of ImageType of what is computed from many slices, or from two volumes."""
 _MODALITIES: Final = (
@@ -288,10 +286,10 @@ def _is_scout(header: SliceHeader, slice_: SliceHeader) -> bool:
 
 def _check_one_acquisition(candidate: Candidate) -> None:
     """Refuse slices of several acquisitions or settings; blocks that follow each other are one scan."""
-    for keyword in ("KVP", "ConvolutionKernel", "FrameOfReferenceUID"):
-        values = {str(header.get(keyword, "")) for header in candidate.slices}
+    for keyword, setting in _SETTINGS.items():
+        values = {setting(header) for header in candidate.slices}
         if len(values) > 1:
-            shown = f": {some(sorted(map(_SHOWN[keyword], values)))}" if keyword in _SHOWN else ""
+            shown = f": {some(sorted(values))}" if keyword in _SHOWN else ""
             raise dicom_error("E-DICOM-08", f"slices of one series differ in {keyword}{shown}")
     numbers = [header.get("AcquisitionNumber") for header in candidate.slices]
     if len(set(numbers)) == 1:
@@ -303,3 +301,30 @@ def _check_one_acquisition(candidate: Candidate) -> None:
     if changes > len(set(numbers)) - 1:
         listed = some([f"{number(n)}: {numbers.count(n)} slices" for n in sorted(set(numbers), key=str)])
         raise dicom_error("E-DICOM-08", f"one series holds interleaved acquisitions ({listed})")
+
+
+def _thickness(header: SliceHeader) -> str:
+    """SliceThickness, mm, without the last digits, which writers round in their own ways."""
+    value = header.get("SliceThickness")
+    return number(None if value is None else round(float(value), 2))
+
+
+def _kind(header: SliceHeader) -> str:
+    """What ImageType says in the values that the standard defines, or whether it is a projection.
+
+    Values behind the third are the manufacturer's, who may write them for each slice.
+    """
+    return "\\".join([*_image_type(header)[:3], "projection" if _is_projection(header) else ""])
+
+
+_SETTINGS: Final[dict[str, Callable[[SliceHeader], str]]] = {
+    "StudyInstanceUID": lambda header: str(header.get("StudyInstanceUID")),
+    "FrameOfReferenceUID": lambda header: str(header.get("FrameOfReferenceUID")),
+    "KVP": lambda header: number(header.get("KVP")),
+    "ConvolutionKernel": lambda header: short_text(header.get("ConvolutionKernel")) or "none",
+    "SliceThickness": _thickness,
+    "ImageType": _kind,
+}
+"""What is the same in every slice of one reconstruction: keyword -> its value as far as it matters."""
+_SHOWN: Final = ("KVP", "ConvolutionKernel", "SliceThickness")
+"""Those that a sidecar may hold, so that messages may give them."""

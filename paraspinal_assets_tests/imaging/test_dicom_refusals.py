@@ -59,6 +59,16 @@ REFUSED = {
     "two acquisitions": (lambda s: s + [f.renewed(d, AcquisitionNumber=2) for d in s], "E-DICOM-08", "2: 10 slices"),
     "interleaved acquisitions": (
         lambda s: s + [f.renewed(f.moved(d, 1.25), AcquisitionNumber=2) for d in s], "E-DICOM-08", "interleaved"),
+    **{
+        f"between its slices those of another {keyword}": (
+            lambda s, setting=setting: s + [f.renewed(f.moved(d, 1.25), **setting) for d in s], "E-DICOM-08", keyword)
+        for keyword, setting in {
+            "SliceThickness: 1.25, 2.5": {"SliceThickness": "1.25", "Exposure": "90"},
+            "StudyInstanceUID": {"StudyInstanceUID": "1.2.3"},
+            "ImageType": {"ImageType": ["DERIVED", "SECONDARY", "MIP"]},
+            "ImageType$": {"ImageType": ["ORIGINAL", "PRIMARY", "AXIAL", "MIP"]},
+        }.items()
+    },
     "mixed kVp": (one(3, KVP="100"), "E-DICOM-08", "KVP: 100, 120"),
     "two series": (lambda s: s + [second_series(d) for d in s], "E-DICOM-04", "kernel B30f.*kernel B70f"),
     "two series end to end": (

@@ -97,6 +97,11 @@ SAME_VOLUME = {
     "two blocks one after the other": lambda s: [
         f.changed(d, AcquisitionNumber=1 + i // 5) for i, d in enumerate(s)
     ],
+    "settings that scanners write for each slice": lambda s: [
+        f.changed(d, Exposure=str(40 + i), SliceThickness="2.50" if i % 2 else "2.500001",
+                  ImageType=["ORIGINAL", "PRIMARY", "AXIAL", f"MAKER {i}"])
+        for i, d in enumerate(s)
+    ],
     "step and shoot": lambda s: [f.changed(d, AcquisitionNumber=i) for i, d in enumerate(s)],
     "localizer in its own series": lambda s: [
         f.localizer(s[0], SeriesInstanceUID=generate_uid(), SeriesNumber=1), *s
