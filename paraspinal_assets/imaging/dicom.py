@@ -1,7 +1,7 @@
 """A folder of DICOM files in; one trustworthy CT volume out, or an error that says why not.
 
 The reader never repairs: what is not certainly one even, untilted stack of Hounsfield units is refused
-with the files concerned. Its steps are modules of their own: headers, series, geometry, pixels, sidecar.
+with the files concerned. Its steps are modules of their own: headers, candidates, series, geometry, pixels, sidecar.
 
 =========== ======================================================= =======================================
 code        what was found                                          remedy

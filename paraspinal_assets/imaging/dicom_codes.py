@@ -20,7 +20,7 @@ REMEDIES: Final[dict[str, str]] = {
     " (`paraspinal convert` names the files)",
     "E-DICOM-06": "remove the superfluous copies (`paraspinal convert` names the files), one slice per position",
     "E-DICOM-07": "use a reconstruction without gantry tilt, or resample the series with a tool made for it",
-    "E-DICOM-08": "keep one acquisition in the folder, or set `acquisition` in the series rule",
+    "E-DICOM-08": "keep one acquisition and reconstruction in the folder, or set `acquisition` in the series rule",
     "E-DICOM-09": "export again with numbers where the geometry is: position, orientation, pixel spacing and tilt"
     " (`paraspinal convert` names the file)",
     "E-DICOM-10": "keep the files of one reconstruction only; these were made with different geometry"
