@@ -11,7 +11,8 @@ class ParaspinalError(Exception):
     code
         Stable identifier such as ``E-DICOM-04``; it is what tables, events and exit messages carry.
     message
-        What was wrong and in which file, row or participant, with the offending value.
+        What was wrong and in which file, row or participant. It is stored in events and tables: of people's
+        values and headers it gives shapes and numbers, never text.
     remedy
         What to do about it, as an instruction.
 

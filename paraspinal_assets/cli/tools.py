@@ -9,8 +9,8 @@ import click
 
 from paraspinal_assets.cli.csv_files import write_tables
 from paraspinal_assets.cli.study_argument import STUDY_TYPE
-from paraspinal_assets.errors import StudyError
-from paraspinal_assets.imaging.dicom import SeriesRule, read_series
+from paraspinal_assets.errors import DicomError, StudyError
+from paraspinal_assets.imaging.dicom import HeaderIndex, SeriesRule, private_details, read_series
 from paraspinal_assets.imaging.labels import SPINE
 from paraspinal_assets.imaging.measure import measure_scan
 from paraspinal_assets.imaging.volume_io import write_volume
@@ -30,8 +30,17 @@ PATH = click.Path(path_type=Path)
 @click.option("--study", type=STUDY_TYPE, default=None, help="Study file whose series rule to use.")
 @click.option("--exam", default=None, help="Exam of the study whose series rule to use.")
 def convert(dicom_folder: Path, out: Path, study: StudyPlace | None, exam: str | None) -> None:
-    """Convert one DICOM series to NIfTI in Hounsfield units, or say why it must not be trusted."""
-    series = read_series(dicom_folder, series_rule=_series_rule(study, exam))
+    """Convert one DICOM series to NIfTI in Hounsfield units, or say why it must not be trusted.
+
+    Runs of a study keep names of files and descriptions of series out of their messages; here they are printed.
+    """
+    index = HeaderIndex()
+    try:
+        series = read_series(dicom_folder, series_rule=_series_rule(study, exam), index=index)
+    except DicomError as error:
+        for line in private_details(error, dicom_folder, index):
+            click.echo(line, err=True)
+        raise
     store = StudyStore(out.parent)
     store.write(out.resolve(), lambda path: write_volume(path, series.volume))
     sidecar = out.resolve().with_name(out.name.removesuffix(".gz").removesuffix(".nii") + ".json")

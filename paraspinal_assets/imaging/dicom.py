@@ -1,7 +1,7 @@
 """A folder of DICOM files in; one trustworthy CT volume out, or an error that says why not.
 
 The reader never repairs: what is not certainly one even, untilted stack of Hounsfield units is refused
-with the files concerned. Its steps are modules of their own: headers, series, geometry, pixels, sidecar.
+with the files concerned. Its steps are modules of their own: headers, candidates, series, geometry, pixels, sidecar.
 
 =========== ======================================================= =======================================
 code        what was found                                          remedy
@@ -30,6 +30,7 @@ The remedies are spelled out in `dicom_codes.REMEDIES`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -42,7 +43,7 @@ from numpy.typing import NDArray
 
 from paraspinal_assets.errors import DicomError
 from paraspinal_assets.imaging.dicom_codes import dicom_error
-from paraspinal_assets.imaging.dicom_headers import HeaderIndex, SliceHeader, files_below
+from paraspinal_assets.imaging.dicom_headers import HeaderIndex, SliceHeader, files_below, numbered
 from paraspinal_assets.imaging.dicom_pixels import read_hounsfield
 from paraspinal_assets.imaging.dicom_series import SeriesRule, choose_stack
 from paraspinal_assets.imaging.dicom_sidecar import acquisition_date, sidecar
@@ -53,6 +54,7 @@ __all__ = [
     "HeaderIndex",
     "SeriesRule",
     "files_below",
+    "private_details",
     "read_series",
     "series_date",
     "series_volume",
@@ -123,6 +125,20 @@ def _headers(folder: Path, index: HeaderIndex | None) -> Sequence[SliceHeader]:
     return headers
 
 
+def private_details(error: DicomError, folder: Path, index: HeaderIndex) -> list[str]:
+    """What an error about a folder keeps to itself: names of the files that it numbers, descriptions of series.
+
+    For the terminal of somebody who has the files; what is stored must not hold it.
+    """
+    files = files_below(folder) if folder.is_dir() else []
+    numbers = sorted({int(number) for number in re.findall(r"\bfile (\d+) of ", error.message)})
+    named = [f"{numbered(number, len(files))} is {files[number - 1]}" for number in numbers]
+    if error.code not in ("E-DICOM-03", "E-DICOM-04"):
+        return named
+    known = {(header.get("SeriesNumber"), header.get("SeriesDescription")) for header in index.below(folder)}
+    return named + sorted(f"series {number} is described as {text!r}" for number, text in known if text)
+
+
 def series_volume(headers: Sequence[SliceHeader], *, series_rule: SeriesRule | None = None) -> DicomVolume:
     """The CT volume among headers that are known already (`HeaderIndex.read`), chosen by the rule.
 
@@ -134,9 +150,7 @@ def series_volume(headers: Sequence[SliceHeader], *, series_rule: SeriesRule | N
     try:
         return _read(headers, series_rule or SeriesRule())
     except _ODD_VALUES as error:
-        what = (
-            f"{headers[0].path.parent.name}: a header holds values of the wrong kind ({type(error).__name__})"
-        )
+        what = f"a header holds values of the wrong kind ({type(error).__name__})"
         raise dicom_error("E-DICOM-02", what) from error
 
 

@@ -59,6 +59,6 @@ def check_encapsulation(header: SliceHeader) -> None:
         last = data[at + 8 : at + 8 + length]
         at += 8 + length
     if data[at : at + 4] != _SEQUENCE_END:
-        raise dicom_error("E-DICOM-02", f"{header.path.name} is cut off: its pixel data has no end")
+        raise dicom_error("E-DICOM-02", f"{header.name} is cut off: its pixel data has no end")
     if header.transfer_syntax != RLELossless and _END_OF_IMAGE not in last[-4:]:
-        raise dicom_error("E-DICOM-02", f"{header.path.name}: the last codestream does not reach its end")
+        raise dicom_error("E-DICOM-02", f"{header.name}: the last codestream does not reach its end")

@@ -25,9 +25,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from paraspinal_assets.imaging.dicom_codes import dicom_error
+from paraspinal_assets.imaging.dicom_codes import dicom_error, number
 from paraspinal_assets.imaging.dicom_codestream import check_encapsulation, codestream
-from paraspinal_assets.imaging.dicom_headers import SliceHeader
+from paraspinal_assets.imaging.dicom_headers import SliceHeader, unnamed_os_errors
 
 NATIVE: Final = {str(ImplicitVRLittleEndian), str(ExplicitVRLittleEndian), str(ExplicitVRBigEndian)}
 _UNDEFINED_LENGTH: Final = 0xFFFFFFFF
@@ -50,14 +50,15 @@ class PixelReader:
         """
         allocated, stored = int(header.get("BitsAllocated", 0)), int(header.get("BitsStored", 0))
         if allocated != 16 or not 1 < stored <= 16 or int(header.get("HighBit", stored - 1)) != stored - 1:
-            what = f"{stored} bits stored of {allocated}, high bit {header.get('HighBit')}"
+            what = f"{stored} bits stored of {allocated}, high bit {number(header.get('HighBit'))}"
             raise dicom_error("E-DICOM-12", f"{header.name}: {what}; a CT slice has up to 16 bits of 16")
-        if header.transfer_syntax in NATIVE:
-            values = _native(header)
-        elif header.transfer_syntax == DeflatedExplicitVRLittleEndian:
-            values = _inflated(header, self._dataset(header))
-        else:
-            values = _decoded(header, self._dataset(header))
+        with unnamed_os_errors(header.name):
+            if header.transfer_syntax in NATIVE:
+                values = _native(header)
+            elif header.transfer_syntax == DeflatedExplicitVRLittleEndian:
+                values = _inflated(header, self._dataset(header))
+            else:
+                values = _decoded(header, self._dataset(header))
         if stored < allocated:
             _check_range(header, values)
         return values
@@ -142,8 +143,10 @@ def _decoded(header: SliceHeader, dataset: Dataset) -> NDArray[Any]:
         values, _ = decoder.as_array(dataset, index=header.frame, decoding_plugin="pylibjpeg")
         frame = get_frame(dataset.PixelData, header.frame, number_of_frames=header.frames)
     except NotImplementedError as error:
-        name = dataset.file_meta.TransferSyntaxUID.name
-        raise dicom_error("E-DICOM-12", f"{header.name}: no decoder for transfer syntax {name}") from error
+        syntax = dataset.file_meta.TransferSyntaxUID
+        # A UID that the standard does not know is its own name, and may be any text.
+        name = f" {syntax.name}" if syntax.name != syntax else ""
+        raise dicom_error("E-DICOM-12", f"{header.name}: no decoder for its transfer syntax{name}") from error
     except Exception as error:  # a decoder raises whatever a broken stream provokes
         raise dicom_error("E-DICOM-02", f"{header.name} cannot be decoded ({_kind(error)})") from error
     if values.shape != _shape(header):
@@ -198,5 +201,7 @@ def stored_range(header: SliceHeader) -> tuple[int, int]:
 def _check_range(header: SliceHeader, values: NDArray[Any]) -> None:
     low, high = stored_range(header)
     if not low <= int(values.min()) <= int(values.max()) <= high:
-        what = f"values from {values.min()} to {values.max()} do not fit {header.get('BitsStored')} bits"
+        what = (
+            f"values from {values.min()} to {values.max()} do not fit {number(header.get('BitsStored'))} bits"
+        )
         raise dicom_error("E-DICOM-12", f"{header.name}: {what} ({low} to {high})")

@@ -9,7 +9,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from paraspinal_assets.imaging.dicom_codes import dicom_error, some
+from paraspinal_assets.errors import DicomError
+from paraspinal_assets.imaging.dicom_codes import dicom_error, number, some
 from paraspinal_assets.imaging.dicom_headers import SliceHeader
 
 ORIENTATION_TOLERANCE: Final = 1e-3
@@ -118,7 +119,7 @@ def _numbers(header: SliceHeader, keyword: str, count: int) -> NDArray[np.float6
     except (TypeError, ValueError):
         numbers = np.array([np.nan])
     if numbers.shape != (count,) or not np.isfinite(numbers).all():
-        raise dicom_error("E-DICOM-09", f"{header.name}: {keyword} is {value!r}, {count} numbers are needed")
+        raise dicom_error("E-DICOM-09", f"{header.name}: {keyword} is not {count} numbers")
     return numbers
 
 
@@ -128,10 +129,8 @@ def _check_equal(slices: Sequence[SliceHeader]) -> None:
     shape = (first.get("Rows"), first.get("Columns"))
     for header in slices:
         if (header.get("Rows"), header.get("Columns")) != shape:
-            other = f"{header.get('Rows')}x{header.get('Columns')}"
-            raise dicom_error(
-                "E-DICOM-10", f"{header.name} has {other} pixels, {first.name} {shape[0]}x{shape[1]}"
-            )
+            mine, others = (f"{number(h.get('Rows'))}x{number(h.get('Columns'))}" for h in (header, first))
+            raise dicom_error("E-DICOM-10", f"{header.name} has {mine} pixels, {first.name} {others}")
     spacing = np.array([_numbers(header, "PixelSpacing", 2) for header in slices])
     odd = np.flatnonzero((np.abs(spacing / pixel_spacing(first) - 1) > SAME_SPACING).any(axis=1))
     if odd.size:
@@ -160,7 +159,7 @@ def _even_spacing(slices: Sequence[SliceHeader], along: NDArray[np.float64], tol
     allowed = max(tolerance * typical, SPACING_FLOOR_MM)
     if off.max() > allowed:
         gaps = [i for i in range(len(steps)) if abs(steps[i] - typical) > 2 * allowed]
-        where = [f"{slices[i].name}-{slices[i + 1].name} {steps[i]:.3f} mm" for i in gaps]
+        where = [f"{slices[i].name} to {slices[i + 1].name}: {steps[i]:.3f} mm" for i in gaps]
         raise dicom_error(
             "E-DICOM-05",
             f"slice spacing varies from {steps.min():.3f} to {steps.max():.3f} mm over {len(slices)} slices "
@@ -190,13 +189,24 @@ def _check_shear(
 
 def _check_tilt(header: SliceHeader, normal: NDArray[np.float64]) -> None:
     """A tilted gantry whose slices claim to be axial: one of the two is wrong."""
-    tilt = abs(float(header.get("GantryDetectorTilt", 0.0)))
+    tilt = abs(_tilt(header))
     image_type = [str(item).upper() for item in header.get("ImageType", [])]
     axial = abs(normal[2]) > np.cos(np.radians(TILT_DEGREES))
     if tilt > TILT_DEGREES and axial and "DERIVED" not in image_type:
         raise dicom_error(
             "E-DICOM-07", f"GantryDetectorTilt is {tilt:g} degrees, but the slices claim to be axial"
         )
+
+
+def _tilt(header: SliceHeader) -> float:
+    """Gantry tilt of a slice, degrees; 0 where the header has none."""
+    try:
+        tilt = float(header.get("GantryDetectorTilt", 0.0))
+    except (DicomError, TypeError, ValueError):
+        tilt = np.nan
+    if not np.isfinite(tilt):
+        raise dicom_error("E-DICOM-09", f"{header.name}: GantryDetectorTilt is not a number")
+    return tilt
 
 
 def _show(numbers: NDArray[np.float64]) -> str:

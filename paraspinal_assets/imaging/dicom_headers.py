@@ -10,10 +10,13 @@ is written to disk.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import threading
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -42,9 +45,11 @@ _KEYWORDS: Final = [
 ]  # fmt: skip
 _TAGS: Final = {keyword: Tag(keyword) for keyword in _KEYWORDS}
 _WANTED: Final = {int(tag): tag for tag in _TAGS.values()}
-# pydicom warns of odd values by quoting them; a header's values must not reach a log. The reader checks
-# every value it uses itself.
+# pydicom warns of odd values by quoting them; a header's values must not reach a log, nor the standard error of a
+# run, which Dagster keeps. The reader checks every value it uses itself.
 config.settings.reading_validation_mode = config.IGNORE
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+warnings.filterwarnings("ignore", module=r"pydicom\b")
 
 CT_CLASSES: Final = {
     "1.2.840.10008.5.1.4.1.1.2": "CT Image Storage",
@@ -77,6 +82,8 @@ class SliceHeader:
         Index of the frame in the file; 0 for single-frame files.
     frames
         Number of frames in the file.
+    file_number
+        What messages call the file, which are stored and must not quote its name: see `numbered`.
     """
 
     path: Path
@@ -86,6 +93,7 @@ class SliceHeader:
     file_size: int
     frame: int = 0
     frames: int = 1
+    file_number: str = "file ?"
     _read: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def get(self, keyword: str, default: Any = None) -> Any:
@@ -101,8 +109,8 @@ class SliceHeader:
 
     @property
     def name(self) -> str:
-        """File name, with the frame where there are several; what messages show."""
-        return self.path.name if self.frames == 1 else f"{self.path.name}#{self.frame + 1}"
+        """What messages call the slice: its file by number, and the frame where there are several."""
+        return self.file_number if self.frames == 1 else f"{self.file_number}, frame {self.frame + 1}"
 
 
 class HeaderIndex:
@@ -139,30 +147,33 @@ class HeaderIndex:
     def read(self, paths: Sequence[Path]) -> list[SliceHeader]:
         """Headers of the DICOM files among `paths`, in the order given; other files are left out.
 
+        Messages call a file by its number in `paths`.
+
         Raises
         ------
         DicomError
             E-DICOM-02, if a file that must be a slice is empty, cut off or unreadable.
         """
         share = max(1, -(-len(paths) // self._workers))
-        parts = [paths[first : first + share] for first in range(0, len(paths), share)]
+        named = [(path, numbered(number, len(paths))) for number, path in enumerate(paths, 1)]
+        parts = [named[first : first + share] for first in range(0, len(paths), share)]
         with ThreadPoolExecutor(self._workers) as pool:
             return [header for part in pool.map(self._some, parts) for header in part]
 
-    def _some(self, paths: Sequence[Path]) -> list[SliceHeader]:
-        return [header for path in paths if (header := self._one(path)) is not None]
+    def _some(self, named: Sequence[tuple[Path, str]]) -> list[SliceHeader]:
+        return [header for path, name in named if (header := self._one(path, name)) is not None]
 
-    def _one(self, path: Path) -> SliceHeader | None:
-        with path.open("rb", buffering=_HEAD_BYTES) as file:
+    def _one(self, path: Path, name: str) -> SliceHeader | None:
+        with unnamed_os_errors(name), path.open("rb", buffering=_HEAD_BYTES) as file:
             head = file.read(_HEAD_BYTES)
-            if not _is_dicom(path, head):
+            if not _is_dicom(path, head, name):
                 return None
             size = os.fstat(file.fileno()).st_size
             key = hashlib.sha256(head + size.to_bytes(8, "little")).digest()
             known = self._known.get(key)
             if known is not None:
-                return replace(known, path=path)
-            header = _parse(path, file, head, size)
+                return replace(known, path=path, file_number=name)
+            header = replace(_parse(path, file, head, size, name), file_number=name)
         # A key is safe only where the whole header lies within the bytes it was made of.
         if header.pixel_offset is not None and header.pixel_offset < _HEAD_BYTES:
             with self._lock:
@@ -170,6 +181,20 @@ class HeaderIndex:
                 while len(self._known) > self._limit:
                     del self._known[next(iter(self._known))]
         return header
+
+
+def numbered(number: int, count: int) -> str:
+    """A file as messages give it: by its place among the files that `files_below` lists."""
+    return f"file {number} of {count}"
+
+
+@contextmanager
+def unnamed_os_errors(name: str) -> Iterator[None]:
+    """Errors of the operating system about a file give `name` for it: they are stored like other messages."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, name) from error
 
 
 def files_below(folder: Path) -> list[Path]:
@@ -193,7 +218,7 @@ def by_folder(headers: Iterable[SliceHeader]) -> dict[Path, list[SliceHeader]]:
     return folders
 
 
-def _is_dicom(path: Path, head: bytes) -> bool:
+def _is_dicom(path: Path, head: bytes, name: str) -> bool:
     """Whether a file is DICOM; an error where its name says so and its content does not."""
     if head[128:_PREAMBLE] == b"DICM" or _bare_dataset(head):
         return True
@@ -204,7 +229,7 @@ def _is_dicom(path: Path, head: bytes) -> bool:
     stump = len(head) < _PREAMBLE and not (head and all(9 <= byte < 127 for byte in head))
     if claims or (unnamed and stump):
         what = "is empty" if not head else "is cut off or not DICOM"
-        raise dicom_error("E-DICOM-02", f"{path.name} {what} ({len(head)} bytes read)")
+        raise dicom_error("E-DICOM-02", f"{name} {what} ({len(head)} bytes read)")
     return False
 
 
@@ -213,7 +238,7 @@ def _bare_dataset(head: bytes) -> bool:
     return len(head) > _PREAMBLE and head[:2] == b"\x08\x00" and head[3] == 0 and head[2] < 0x20
 
 
-def _parse(path: Path, file: BinaryIO, head: bytes, size: int) -> SliceHeader:
+def _parse(path: Path, file: BinaryIO, head: bytes, size: int, name: str) -> SliceHeader:
     try:
         found = explicit_header(head, _WANTED)
         if found is not None:
@@ -224,7 +249,7 @@ def _parse(path: Path, file: BinaryIO, head: bytes, size: int) -> SliceHeader:
         dataset.get("Rows")
     except Exception as error:  # pydicom and zlib raise whatever a damaged file provokes
         raise dicom_error(
-            "E-DICOM-02", f"{path.name}: the header cannot be read ({type(error).__name__})"
+            "E-DICOM-02", f"{name}: the header cannot be read ({type(error).__name__})"
         ) from error
     syntax = str(dataset.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian))
     if syntax == DeflatedExplicitVRLittleEndian:
@@ -233,7 +258,7 @@ def _parse(path: Path, file: BinaryIO, head: bytes, size: int) -> SliceHeader:
     if file.read(4) not in _PIXEL_DATA:
         offset = size
         if _must_have_pixels(dataset):
-            raise dicom_error("E-DICOM-02", f"{path.name} ends before its pixel data ({size} bytes)")
+            raise dicom_error("E-DICOM-02", f"{name} ends before its pixel data ({size} bytes)")
     return SliceHeader(path, dataset, syntax, offset, size)
 
 

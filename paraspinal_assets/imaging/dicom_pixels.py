@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 from scipy import ndimage
 
-from paraspinal_assets.imaging.dicom_codes import dicom_error
+from paraspinal_assets.imaging.dicom_codes import dicom_error, number
 from paraspinal_assets.imaging.dicom_decode import NATIVE, PixelReader, stored_range
 from paraspinal_assets.imaging.dicom_headers import SliceHeader
 
@@ -71,16 +71,17 @@ def read_hounsfield(
 def _check_units(header: SliceHeader) -> None:
     slope, intercept = header.get("RescaleSlope"), header.get("RescaleIntercept")
     if slope is None or intercept is None or not np.isfinite([slope, intercept]).all() or slope == 0:
-        raise dicom_error("E-DICOM-11", f"{header.name}: RescaleSlope {slope}, RescaleIntercept {intercept}")
-    units = str(header.get("RescaleType", "HU")).upper()
-    if units != "HU":
-        raise dicom_error("E-DICOM-11", f"{header.name}: values are in {units!r}, not HU")
+        raise dicom_error(
+            "E-DICOM-11", f"{header.name}: RescaleSlope {number(slope)}, RescaleIntercept {number(intercept)}"
+        )
+    if str(header.get("RescaleType", "HU")).upper() != "HU":
+        raise dicom_error("E-DICOM-11", f"{header.name}: values are not in HU (RescaleType)")
     photometric, samples = (
         header.get("PhotometricInterpretation", "MONOCHROME2"),
         header.get("SamplesPerPixel", 1),
     )
     if photometric not in ("MONOCHROME2", "MONOCHROME1") or samples != 1:
-        what = f"a picture ({photometric}, {samples} samples), not a CT slice"
+        what = f"a picture ({number(samples)} samples, PhotometricInterpretation), not a CT slice"
         raise dicom_error("E-DICOM-11", f"{header.name} is {what}")
 
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from filecmp import cmp
-from itertools import pairwise
 from typing import Final, Literal
 
-import numpy as np
-
+from paraspinal_assets.imaging.dicom_candidates import Candidate, candidates, without_copies
 from paraspinal_assets.imaging.dicom_codes import dicom_error, some
-from paraspinal_assets.imaging.dicom_geometry import Stack, orientation, position, stack_slices
+from paraspinal_assets.imaging.dicom_geometry import Stack, stack_slices
 from paraspinal_assets.imaging.dicom_headers import CT_CLASSES, SliceHeader
-from paraspinal_assets.imaging.dicom_multiframe import frames_of
+from paraspinal_assets.imaging.dicom_one_series import check_complete, check_one_acquisition, is_acquired
 
-_SAME_PLANE: Final = 0.9
-"""Cosine between normals above which two slices are meant to lie in the same stack (26 degrees)."""
+_MODALITIES: Final = frozenset(
+    ["CR", "CT", "DX", "KO", "MG", "MR", "NM", "OT", "PR", "PT", "SC", "SEG", "SR", "US", "XA"]
+)
 
 
 @dataclass(frozen=True)
@@ -75,98 +73,35 @@ class SeriesRule:
             ) from error
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """Slices of one series in one orientation."""
-
-    slices: tuple[SliceHeader, ...]
-
-    @property
-    def thickness_mm(self) -> float | None:
-        """SliceThickness of the first slice."""
-        value = self.slices[0].get("SliceThickness")
-        return None if value is None else float(value)
-
-    @property
-    def kernel(self) -> str:
-        """ConvolutionKernel of the first slice; several values are joined by a backslash."""
-        value = self.slices[0].get("ConvolutionKernel", "")
-        return value if isinstance(value, str) else "\\".join(value)
-
-    def describe(self) -> str:
-        """The series as a person knows it; no identifiers."""
-        first = self.slices[0]
-        parts = [f"series {first.get('SeriesNumber', '?')}", f"{len(self.slices)} slices"]
-        description = first.get("SeriesDescription")
-        if description is not None:
-            parts.append(repr(str(description)))
-        if self.kernel:
-            parts.append(f"kernel {self.kernel}")
-        if self.thickness_mm is not None:
-            parts.append(f"{self.thickness_mm:g} mm")
-        return ", ".join(parts)
-
-
 def choose_stack(headers: Sequence[SliceHeader], rule: SeriesRule) -> Stack:
     """The one volume that a rule finds among headers, sorted and checked.
 
     Raises
     ------
     DicomError
-        E-DICOM-03 nothing fits, -04 several fit, -08 mixed acquisitions, -15 several patients, and the
-        geometry errors of `stack_slices`.
+        E-DICOM-03 nothing fits, -04 several fit, -08 mixed acquisitions, -10 slices of the series that
+        lie in another direction, -15 several patients, and the geometry errors of `stack_slices`.
     """
     images = [header for header in headers if _is_ct(header)]
     if not images:
-        kinds = sorted({str(header.get("Modality", "?")) for header in headers})
+        kinds = sorted({_modality(header) for header in headers})
         raise dicom_error(
             "E-DICOM-03", f"none of the {len(headers)} DICOM files is a CT image (found: {some(kinds)})"
         )
     patients = {str(header.get("PatientID", "")) for header in images}
     if len(patients) > 1:
         raise dicom_error("E-DICOM-15", f"the folder holds images of {len(patients)} patients")
-    every = candidates(images)
-    chosen = _select([_without_copies(candidate) for candidate in every], rule)
-    _check_one_acquisition(chosen)
+    every = [without_copies(candidate) for candidate in candidates(images)]
+    chosen = _select(every, rule)
+    check_complete(chosen, every, rule.acquisition)
+    check_one_acquisition(chosen)
     return stack_slices(chosen.slices, spacing_tolerance=rule.spacing_tolerance)
-
-
-def candidates(images: Sequence[SliceHeader]) -> list[Candidate]:
-    """CT slices by series and orientation, localizers left out."""
-    groups: dict[str, list[list[SliceHeader]]] = {}
-    for image in images:
-        for header in frames_of(image):
-            if _is_localizer(header):
-                continue
-            stacks = groups.setdefault(str(header.get("SeriesInstanceUID", "")), [])
-            for stack in stacks:
-                if _same_plane(stack[0], header):
-                    stack.append(header)
-                    break
-            else:
-                stacks.append([header])
-    return [Candidate(tuple(stack)) for stacks in groups.values() for stack in stacks]
-
-
-def _is_ct(header: SliceHeader) -> bool:
-    sop_class = header.get("SOPClassUID")
-    return header.get("Modality") == "CT" if sop_class is None else str(sop_class) in CT_CLASSES
-
-
-def _is_localizer(header: SliceHeader) -> bool:
-    return "LOCALIZER" in [str(item).upper() for item in header.get("ImageType", [])]
-
-
-def _same_plane(one: SliceHeader, other: SliceHeader) -> bool:
-    if one.get("ImageOrientationPatient", "") == other.get("ImageOrientationPatient"):
-        return True
-    return float(np.cross(*orientation(one)) @ np.cross(*orientation(other))) > _SAME_PLANE
 
 
 def _select(every: list[Candidate], rule: SeriesRule) -> Candidate:
     left = every
     if rule.acquisition is not None:
-        kept = [tuple(s for s in c.slices if s.get("AcquisitionNumber") == rule.acquisition) for c in left]
+        kept = [tuple(s for s in c.slices if is_acquired(s, rule.acquisition)) for c in left]
         left = [Candidate(slices) for slices in kept if slices]
     left = [candidate for candidate in left if len(candidate.slices) >= max(2, rule.min_slices)]
     if rule.series_description is not None:
@@ -179,7 +114,9 @@ def _select(every: list[Candidate], rule: SeriesRule) -> Candidate:
         present = next((kernel for kernel in rule.kernel if any(c.kernel == kernel for c in left)), None)
         left = [candidate for candidate in left if candidate.kernel == present]
     if not left:
-        listed = some([f"({candidate.describe()})" for candidate in every]) or "localizers only"
+        listed = (
+            some([f"({candidate.describe()})" for candidate in every]) or "localizers and projections only"
+        )
         raise dicom_error("E-DICOM-03", f"no series fits the rule; found: {listed}")
     if rule.choose == "most_slices":
         most = max(len(candidate.slices) for candidate in left)
@@ -193,30 +130,12 @@ def _select(every: list[Candidate], rule: SeriesRule) -> Candidate:
     return left[0]
 
 
-def _without_copies(candidate: Candidate) -> Candidate:
-    """The slices without files that are byte for byte a copy of another."""
-    seen: dict[tuple[object, int], list[SliceHeader]] = {}
-    for header in candidate.slices:
-        same = seen.setdefault((header.get("SOPInstanceUID"), header.frame), [])
-        if not any(cmp(header.path, other.path, shallow=False) for other in same):
-            same.append(header)
-    return Candidate(tuple(header for same in seen.values() for header in same))
+def _is_ct(header: SliceHeader) -> bool:
+    sop_class = header.get("SOPClassUID")
+    return header.get("Modality") == "CT" if sop_class is None else str(sop_class) in CT_CLASSES
 
 
-def _check_one_acquisition(candidate: Candidate) -> None:
-    """Refuse slices of several acquisitions or settings; blocks that follow each other are one scan."""
-    for keyword in ("KVP", "ConvolutionKernel", "FrameOfReferenceUID"):
-        values = {str(header.get(keyword, "")) for header in candidate.slices}
-        if len(values) > 1:
-            shown = "" if keyword.endswith("UID") else f": {some(sorted(values))}"
-            raise dicom_error("E-DICOM-08", f"slices of one series differ in {keyword}{shown}")
-    numbers = [header.get("AcquisitionNumber") for header in candidate.slices]
-    if len(set(numbers)) == 1:
-        return
-    normal = np.cross(*orientation(candidate.slices[0]))
-    along = [float(position(header) @ normal) for header in candidate.slices]
-    in_order = [numbers[i] for i in np.argsort(along, kind="stable")]
-    changes = sum(one != other for one, other in pairwise(in_order))
-    if changes > len(set(numbers)) - 1:
-        listed = some([f"{n}: {numbers.count(n)} slices" for n in sorted(set(numbers), key=str)])
-        raise dicom_error("E-DICOM-08", f"one series holds interleaved acquisitions ({listed})")
+def _modality(header: SliceHeader) -> str:
+    """A defined term (PS3.3 C.7.3.1.1.1) of what else lies in such folders; any other text is not repeated."""
+    modality = header.get("Modality")
+    return modality if modality in _MODALITIES else "another modality"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from datetime import date
@@ -41,14 +42,14 @@ def sidecar(slices: Sequence[SliceHeader], spacing_mm: tuple[float, float, float
     return {
         "kvp": _number(first.get("KVP")),
         "exposure_mas": _mean([_number(header.get("Exposure")) for header in slices]),
-        "kernel": _text(first.get("ConvolutionKernel")),
+        "kernel": short_text(first.get("ConvolutionKernel")),
         "slice_thickness_mm": _number(first.get("SliceThickness")),
         "spacing_mm": [round(value, 5) for value in spacing_mm],
         "contrast_agent": _contrast(first),
-        "manufacturer": _text(first.get("Manufacturer")),
-        "model": _text(first.get("ManufacturerModelName")),
+        "manufacturer": short_text(first.get("Manufacturer")),
+        "model": short_text(first.get("ManufacturerModelName")),
         "deidentification_method_codes": _method_codes(first),
-        "software_versions": _text(first.get("SoftwareVersions")),
+        "software_versions": short_text(first.get("SoftwareVersions")),
         "years_since_baseline": None,
     }
 
@@ -67,9 +68,10 @@ def acquisition_date(slices: Sequence[SliceHeader]) -> date | None:
 
 def _number(value: Any) -> float | None:
     try:
-        return None if value is None else float(value)
+        number = float(value)
     except (TypeError, ValueError):
         return None
+    return number if math.isfinite(number) else None  # JSON has no other numbers
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -77,7 +79,8 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return round(sum(known) / len(known), 3) if known else None
 
 
-def _text(value: Any) -> str | None:
+def short_text(value: Any) -> str | None:
+    """A text as it may be kept: printable characters, not many of them; None where there are none."""
     if value is None:
         return None
     joined = value if isinstance(value, str) else "\\".join(str(item) for item in value)

@@ -83,7 +83,7 @@ def parse_header(raw: bytes, path: Path) -> Header:
         units, codes = _get(order, raw, "i", 500)[0], _get(order, raw, "2i", 344)
         quaternion, srows, end = _get(order, raw, "6d", 352), _get(order, raw, "12d", 400), 540
     if magic[:3] not in (b"n+1", b"n+2"):
-        raise VolumeError("E-VOL-01", f"{path}: not a single-file NIfTI (magic is {magic!r})", RECONVERT)
+        raise VolumeError("E-VOL-01", f"{path}: not a single-file NIfTI (wrong magic)", RECONVERT)
     if units & 7 not in _MILLIMETRES:
         raise VolumeError(
             "E-VOL-01", f"{path}: lengths are not in millimetres (units {units & 7})", RECONVERT

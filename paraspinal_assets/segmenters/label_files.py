@@ -100,8 +100,8 @@ def find_files(
         return SourceFiles(body_file, others[0])
     raise SegmentationError(
         "E-SEG-21",
-        f"{path}: no autochthon_left or autochthon_right among {len(found)} NIfTI files"
-        f" ({', '.join(sorted(found)[:8]) or 'none'}{', ...' if len(found) > 8 else ''})",
+        # The message is stored; names of files can be people's.
+        f"{path}: no autochthon_left or autochthon_right among {len(found)} NIfTI files",
         "name the files after TotalSegmentator's classes (autochthon_left.nii.gz, vertebrae_T1.nii.gz, ...),"
         " or give their names under `names` in the segmenter's options",
     )
@@ -163,8 +163,7 @@ def values_of(
     if not any(muscle in known for muscle in MUSCLES):
         raise SegmentationError(
             "E-SEG-23",
-            f"{path}: the {origin} names neither autochthon_left nor autochthon_right"
-            f" (names: {', '.join(sorted(values)[:8])})",
+            f"{path}: the {origin} names neither autochthon_left nor autochthon_right among {len(values)} names",
             "give `label_map` in the segmenter's options: class name -> value",
         )
     return known, origin

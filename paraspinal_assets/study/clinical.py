@@ -13,7 +13,7 @@ from paraspinal_assets.errors import StudyError
 from paraspinal_assets.study.clinical_csv import read_csv
 from paraspinal_assets.study.clinical_settings import ClinicalTable
 from paraspinal_assets.study.clinical_values import parse_column
-from paraspinal_assets.study.scan import cell_text, check_participant
+from paraspinal_assets.study.scan import cell_shape, cell_text, check_participant
 from paraspinal_assets.study.settings import Study
 from paraspinal_assets.study.withdrawn import Withdrawn
 
@@ -33,7 +33,8 @@ class ClinicalError(StudyError):
             f"the clinical tables have {len(problems)} problem{'s' if len(problems) > 1 else ''}:\n  "
             + "\n  ".join(shown)
             + more,
-            "correct these cells in the files, or declare missing codes and ranges in the study file",
+            "correct these cells in the files, or declare missing codes and ranges in the study file"
+            " (in cells, letters are shown as x and digits as 9)",
         )
         self.problems = problems
 
@@ -63,7 +64,7 @@ def read_clinical(study: Study, root: Path) -> ClinicalData:
     Raises
     ------
     ClinicalError
-        With every problem: file, row (the header is row 1), participant, value and rule.
+        With every problem: file, row (the header is row 1), participant, shape of the value and rule.
     """
     problems: list[str] = []
     people: list[pd.DataFrame] = []
@@ -109,7 +110,8 @@ def _read_table(table: ClinicalTable, root: Path, study: Study, problems: list[s
     if absent:
         raise StudyError(
             "E-STUDY-22",
-            f"{path}: no column {', '.join(map(repr, absent))} among {', '.join(map(str, cells.columns))}",
+            # Not which: where a file has no header, its first row is somebody's.
+            f"{path}: no column {', '.join(map(repr, absent))} among the {len(cells.columns)} in its first row",
             "correct the column map in the study file",
         )
     ids: list[str | None] = []
@@ -130,7 +132,7 @@ def _read_table(table: ClinicalTable, root: Path, study: Study, problems: list[s
         keys.append("exam")
         frame["exam"] = cells[table.exam].astype("string")
         for position in sorted(set(frame.index[~frame["exam"].isin(list(study.exams))]) - left_out):
-            found = frame["exam"][position]
+            found = cell_shape(frame["exam"][position])
             problems.append(
                 f"{path} row {position + 2}: exam {found!r} is not one of {', '.join(study.exams)}"
             )

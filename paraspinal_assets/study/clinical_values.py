@@ -11,7 +11,7 @@ from typing import Any, Final
 import pandas as pd
 
 from paraspinal_assets.study.clinical_settings import ColumnSettings
-from paraspinal_assets.study.scan import cell_text
+from paraspinal_assets.study.scan import cell_shape, cell_text
 
 NOT_AVAILABLE: Final = frozenset({"", "NA", "N/A", "NaN", "nan", ".", "None", "null"})
 """Text that means missing in every column: the empty cell, R's NA, Stata's and SAS's dot."""
@@ -42,8 +42,7 @@ def parse_column(
     settings
         Type, allowed range or values, missing codes.
     complain
-        Called with the position of a wrong cell and what is wrong with it. A wrong date is shown with every
-        digit as 9, since messages end up in logs.
+        Called with the position of a wrong cell, its shape (see `cell_shape`) and what is wrong with it.
     """
     codes = NOT_AVAILABLE | set(settings.missing)
     missing = cells.isna() | cells.map(_stripped).isin(codes)
@@ -52,8 +51,7 @@ def parse_column(
     for position, (cell, absent) in enumerate(zip(cells, missing, strict=True)):
         value, problem = (None, None) if absent else parse(cell, settings)
         if problem is not None:
-            shown = re.sub(r"[0-9]", "9", str(cell)) if settings.type == "date" else str(cell)
-            complain(position, f"{shown!r} {problem}")
+            complain(position, f"{cell_shape(cell)!r} {problem}")
             value = None
         values.append(value)
     dtype = {"number": "Float64", "integer": "Int64", "binary": "Int64", "date": "datetime64[s]"}.get(

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from paraspinal_assets.errors import StudyError
 from paraspinal_assets.study.clinical_csv import read_rows
-from paraspinal_assets.study.scan import Scan, check_participant
+from paraspinal_assets.study.scan import Scan, cell_shape, check_participant
 from paraspinal_assets.study.settings import Study
 
 COLUMNS: Final = ("participant", "exam", "decision", "reader", "reason")
@@ -70,7 +70,9 @@ def read_reviews(study: Study, root: Path) -> dict[Scan, Review]:
 def _exam(exam: str, study: Study, where: str) -> str:
     if exam not in study.exams:
         raise StudyError(
-            "E-STUDY-40", f"{where}: exam {exam!r} is not in the study", f"use {', '.join(study.exams)}"
+            "E-STUDY-40",
+            f"{where}: exam {cell_shape(exam)!r} is not in the study",
+            f"use {', '.join(study.exams)}",
         )
     return exam
 
@@ -84,5 +86,7 @@ def _review(decision: str, reader: str, reason: str, where: str) -> Review:
     if decision == "reject":
         return Review("reject", reader, reason)
     raise StudyError(
-        "E-STUDY-40", f"{where}: unknown decision {decision!r}", "use accept, reject, relabel+1 or relabel-1"
+        "E-STUDY-40",
+        f"{where}: unknown decision {cell_shape(decision)!r}",
+        "use accept, reject, relabel+1 or relabel-1",
     )

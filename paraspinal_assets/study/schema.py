@@ -103,7 +103,7 @@ def _cast(values: pd.Series[Any], column: Column, table: str) -> pd.Series[Any]:
     except (TypeError, ValueError) as error:
         raise StudyError(
             "E-STUDY-34",
-            f"table {table}: column {column.name} is not {column.type}: {error}",
+            f"table {table}: column {column.name} is not {column.type} ({type(error).__name__})",
             "report this as a bug",
         ) from error
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from datetime import date
 
+import pytest
+
 from paraspinal_assets.imaging.dicom import read_series
 from paraspinal_assets.imaging.dicom_sidecar import SIDECAR_KEYS
 from paraspinal_assets_tests.imaging import dicom_factory as f
@@ -54,6 +56,13 @@ def test_contrast_is_yes_no_or_unknown(tmp_path):
         series = [f.changed(d, ContrastBolusAgent=agent) for d in f.plain()]
         sidecar = read_series(f.write(tmp_path / str(number), series)).sidecar
         assert sidecar["contrast_agent"] is expected
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_what_is_no_number_in_json_is_null(value, tmp_path):
+    series = [f.changed(d, KVP=value) for d in f.plain()]
+    sidecar = read_series(f.write(tmp_path / "in", series)).sidecar
+    assert sidecar["kvp"] is None
 
 
 def test_what_the_header_does_not_say_is_null(tmp_path):

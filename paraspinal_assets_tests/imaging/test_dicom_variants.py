@@ -97,18 +97,41 @@ SAME_VOLUME = {
     "two blocks one after the other": lambda s: [
         f.changed(d, AcquisitionNumber=1 + i // 5) for i, d in enumerate(s)
     ],
+    "settings that scanners write for each slice": lambda s: [
+        f.changed(d, Exposure=str(40 + i), SliceThickness="2.50" if i % 2 else "2.500001",
+                  ImageType=["ORIGINAL", "PRIMARY", "AXIAL", f"MAKER {i}"])
+        for i, d in enumerate(s)
+    ],
     "step and shoot": lambda s: [f.changed(d, AcquisitionNumber=i) for i, d in enumerate(s)],
     "localizer in its own series": lambda s: [
         f.localizer(s[0], SeriesInstanceUID=generate_uid(), SeriesNumber=1), *s
     ],
     "localizer in the same series": lambda s: [f.localizer(s[0]), *s],
     "scout without the word": lambda s: [f.localizer(s[0], ImageType=["ORIGINAL", "PRIMARY"]), *s],
+    **{
+        f"{kind} in their own series": lambda s, kind=kind: [
+            *s, *(second_series(d, ImageType=["DERIVED", "SECONDARY", kind]) for d in s)
+        ]
+        for kind in ("MIP", "MINIP", "MAX_IP", "MIN_IP", "PROJECTION IMAGE", "SUBTRACTION")
+    },
+    "reformatted": all_of(lambda d: f.changed(d, ImageType=["DERIVED", "SECONDARY", "MPR"])),
+    "type of one word": all_of(lambda d: f.changed(d, ImageType="DERIVED")),
     "dose report beside it": lambda s: [
         *s, f.renewed(s[0], SOPClassUID="1.2.840.10008.5.1.4.1.1.88.67", Modality="SR", Rows=None, PixelData=None),
+    ],
+    "dose report as pages without orientation": lambda s: [*s, *map(dose_page, s[:2])],
+    "page of a dose report in the same series": lambda s: [
+        *s, f.changed(f.localizer(s[0], ImageType=["DERIVED", "SECONDARY"]), ImageOrientationPatient=None)
     ],
     "enhanced multi-frame": lambda s: [f.enhanced(s)],
     "enhanced multi-frame RLE": lambda s: [rle_frames(f.enhanced(s))],
 }  # fmt: skip
+
+
+def dose_page(d):
+    """A page of a dose report that was stored as a CT image."""
+    return f.renewed(d, SeriesInstanceUID="1.2.4", SeriesDescription="DOSE", ImageOrientationPatient=None,
+                     ImagePositionPatient=None)  # fmt: skip
 
 
 def rle_frames(d):
@@ -232,6 +255,12 @@ def test_the_rule_chooses_among_series(rule, tmp_path):
     found = read_series(f.write(tmp_path / "in", [*others, *f.plain()]), series_rule=rule)
     np.testing.assert_array_equal(found.volume.data, f.ras(f.hounsfield()))
     assert found.sidecar["kernel"] == "B30f"
+
+
+def test_a_long_dose_report_can_be_left_out_by_its_description(tmp_path):
+    folder = f.write(tmp_path / "in", [*f.plain(), *map(dose_page, f.plain()[:5])])
+    found = read_series(folder, series_rule=SeriesRule(series_description="chest"))
+    np.testing.assert_array_equal(found.volume.data, f.ras(f.hounsfield()))
 
 
 def test_one_of_two_acquisitions_can_be_chosen(tmp_path):

@@ -18,7 +18,7 @@ def test_all_kinds_of_problems_come_together(tmp_path):
     assert found.scans == {"exam5": 2, "exam6": 0}
     for said in (
         "exam6: no folder",
-        'participant id "o\'brien" is not allowed',
+        'participant id "x\'xxxxx" is not allowed',
         "exam5-1002: the folder",
         "1 participants have scans but no clinical data: 1002",
         "no review file",

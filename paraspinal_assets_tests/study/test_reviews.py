@@ -49,8 +49,8 @@ def test_an_unknown_decision_names_its_row(tmp_path, decision):
     ("row", "said"),
     [
         ("1,exam5,accept,AB,again", "a second decision about exam5-1"),
-        ("1,exam7,accept,AB,", "exam 'exam7' is not in the study"),
-        ("../1,exam5,accept,AB,", "participant id '../1' is not allowed"),
+        ("1,exam7,accept,AB,", "exam 'xxxx9' is not in the study"),
+        ("../1,exam5,accept,AB,", "participant id '../9' is not allowed"),
         ("1,exam5,accept", "row 3 has 3 cells, the header has 5"),
     ],
 )

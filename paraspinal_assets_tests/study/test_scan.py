@@ -32,7 +32,7 @@ IDS = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9-]{0,63}\Z")
         *(None, float("nan"), np.float64("nan"), pd.NA, 1.5),
     ],
 )
-def test_an_unsafe_id_is_refused_with_value_and_place(value):
+def test_an_unsafe_id_is_refused_with_its_place(value):
     with pytest.raises(StudyError) as caught:
         check_participant(value, where="people.csv row 7")
     assert caught.value.code == "E-STUDY-10"

@@ -16,6 +16,7 @@ from paraspinal_assets.defs.automation.run_lock import is_at_work
 from paraspinal_assets.defs.observe import Incoming, look
 from paraspinal_assets.defs.scan_asset import SCANS, shared_index
 from paraspinal_assets.defs.workspace import StudyResource
+from paraspinal_assets.errors import StudyError
 from paraspinal_assets.study.automation_settings import AutomationSettings
 
 TICK_S: Final = 25.0
@@ -76,7 +77,7 @@ def describe(incoming: Incoming) -> str:
         "changed": sorted({name for name in changed if name not in new}),
         "gone": incoming.gone,
         "waiting": [f"{key or asset}: {why}" for (asset, key), why in incoming.held.items()],
-        "not scans": [str(problem).splitlines()[0] for problem in incoming.problems],
+        "not scans": [_told(problem) for problem in incoming.problems],
     }
     parts = [
         f"{len(names)} {name} ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
@@ -86,6 +87,11 @@ def describe(incoming: Incoming) -> str:
     if incoming.looked_at:
         parts.append(f"looked as far as {incoming.looked_at}; the next tick goes on there")
     return "; ".join(parts) or "no change"
+
+
+def _told(problem: StudyError) -> str:
+    """A problem in a line; the name of a folder that is no participant may be a person's, and ticks are stored."""
+    return problem.code if problem.code == "E-STUDY-10" else str(problem).splitlines()[0]
 
 
 def rebuild_next() -> dg.SensorDefinition:
