@@ -31,6 +31,7 @@ The remedies are spelled out in `dicom_codes.REMEDIES`.
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -60,7 +61,15 @@ __all__ = [
     "series_volume",
 ]
 
-_ODD_VALUES: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+_ODD_VALUES: Final = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 """A header can be wrong in ways that nobody foresaw; none of them may look like a fault of ours."""
 
 

@@ -17,6 +17,8 @@ from paraspinal_assets.imaging.volume_io import write_volume
 from paraspinal_assets.phantom.anatomy import make_phantom
 from paraspinal_assets.phantom.dicom_writer import Acquisition, write_series
 from paraspinal_assets.phantom.parameters import tiny_parameters
+from paraspinal_assets_tests.imaging import dicom_factory
+from paraspinal_assets_tests.imaging.test_dicom_variants import second_series
 
 STATISTICS = Path(__file__).parents[1] / "data" / "statistics"
 IMAGING = Path(__file__).parents[1] / "data" / "imaging"
@@ -169,3 +171,14 @@ def test_convert_chooses_the_series_by_the_rule_of_the_study(tmp_path):
     done = paraspinal("convert", tmp_path / "dicom", "--out", out, "--study", study, "--exam", "exam5")
     assert done.exit_code == 0, done.output
     assert json.loads((tmp_path / "ct.json").read_text())["kernel"] == "B60f"
+
+
+def test_convert_names_the_files_and_series_that_its_message_numbers(tmp_path):
+    series = dicom_factory.plain()
+    folder = dicom_factory.write(tmp_path / "in", [*series, *map(second_series, series)])
+    said = paraspinal("convert", folder, "--out", tmp_path / "ct.nii.gz").output
+    assert "E-DICOM-04" in said
+    assert "series 4 is described as 'LUNG'" in said
+    folder = dicom_factory.write(tmp_path / "gap", series[:4] + series[5:])
+    said = paraspinal("convert", folder, "--out", tmp_path / "ct.nii.gz").output
+    assert f"file 5 of 9 is {folder / 'IM0004.dcm'}" in said
