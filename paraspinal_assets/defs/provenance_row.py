@@ -136,7 +136,8 @@ def _ancestors(asset: str) -> list[str]:
 
 def _step(name: str, key: str | None, record: Record, staleness: Staleness) -> Step:
     built_from = record.built_from
-    changes = built_from.changes_to(staleness.built_from(name, key)) if built_from else []
+    now = staleness.built_from(name, key, failed=record.failure is not None)
+    changes = built_from.changes_to(now) if built_from else []
     return Step(
         asset=name,
         scan=key,

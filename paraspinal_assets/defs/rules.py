@@ -35,6 +35,8 @@ class AssetRule:
         Names and values of the study-file parts that every partition uses.
     scan_settings
         The same for parts that differ between scans (exclusion, calibration, reader decisions).
+    failure_settings
+        Names and values of further study-file parts: a failed partition is tried again when one of them changes.
     external
         Observed, not built here.
     batch
@@ -50,6 +52,7 @@ class AssetRule:
     code_version: str = ""
     settings: StudyParts | None = None
     scan_settings: ScanParts | None = None
+    failure_settings: StudyParts | None = None
     external: bool = False
     batch: int = 1
     function: Callable[..., Any] | None = None

@@ -77,6 +77,7 @@ def scan_asset(
     optional: Sequence[str] = (),
     settings: StudyParts | None = None,
     scan_settings: ScanParts | None = None,
+    failure_settings: StudyParts | None = None,
     pool: str | None = None,
     table: TableSchema | None = None,
 ) -> dg.AssetsDefinition:
@@ -88,7 +89,7 @@ def scan_asset(
         As Dagster shows and uses them.
     batch_function
         Yields one outcome per scan, in any order.
-    inputs, optional, code_version, settings, scan_settings
+    inputs, optional, code_version, settings, scan_settings, failure_settings
         What decides about staleness (see `AssetRule`).
     batch
         Scans per run in a backfill. Every asset needs its own number: Dagster puts assets with equal
@@ -105,6 +106,7 @@ def scan_asset(
             code_version,
             settings,
             scan_settings,
+            failure_settings,
             batch=batch,
             function=batch_function,
         )
@@ -154,6 +156,7 @@ def scan_asset(
                 try_again |= isinstance(outcome.error, OSError | MemoryError | MachineError)
                 context.log.error(f"{rule.name} {key}: {failure['message']}")
                 metadata[FAILURE] = dg.MetadataValue.json(failure)
+                metadata[BUILT_FROM] = staleness.built_from(rule.name, key, failed=True).as_metadata()
                 yield dg.AssetObservation(rule.name, partition=key, metadata=metadata)
                 continue
             if outcome.result.not_measurable is not None:

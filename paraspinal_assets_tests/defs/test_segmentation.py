@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ import pytest
 from paraspinal_assets.defs.rules import RULES
 from paraspinal_assets.defs.segmentation import assets
 from paraspinal_assets.defs.segmentation.segmenter import make_segmenter
-from paraspinal_assets.segmenters.base import ScanInput, Segmentation
+from paraspinal_assets.errors import SegmentationError
+from paraspinal_assets.segmenters.base import ScanInput, Segmentation, SegmentationFailure
 from paraspinal_assets.segmenters.imported import ImportedSegmenter
 from paraspinal_assets.segmenters.totalsegmentator import TotalSegmentatorSegmenter
 from paraspinal_assets.study.scan import Scan
@@ -54,6 +55,27 @@ def test_what_the_study_file_forbade_is_tried_again_when_it_allows_it(
     assert study.run(**one).failed == {"segmentation": {"exam5-1001": "E-SEG-03"}}
     study.edit("study.yaml", "synthetic: false", "synthetic: true")
     assert study.run(**one).failed.get("segmentation") != {"exam5-1001": "E-SEG-03"}
+
+
+def test_a_scan_that_took_too_long_waits_for_another_limit(
+    new_study: Callable[[], BuiltStudy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    class Slow(ImportedSegmenter):
+        def segment(self, scans: Iterable[ScanInput]) -> Iterator[SegmentationFailure]:
+            for scan in scans:
+                tried.append(scan.key)
+                yield SegmentationFailure(scan.key, SegmentationError("E-SEG-33", "not done in time"))
+
+    study = new_study()
+    monkeypatch.setattr(assets, "make_segmenter", lambda *_, **__: Slow(study.workspace.study.levels))
+    for _ in range(2):
+        report = study.run(assets=STEPS)
+        assert len(report.failed["segmentation"]) == len(tried) == 4
+    study.edit("study.yaml", "  segmenter: imported\n", "  segmenter: imported\n  time_limit_s: 3600\n")
+    study.run(assets=STEPS)
+    assert len(tried) == 8
 
 
 def test_a_disk_that_fails_while_labels_are_written_leaves_no_scan_without_an_outcome(

@@ -142,11 +142,15 @@ class Staleness:
             keys: Sequence[str | None] = self._scans if rule.partitioned else (None,)
             result.standings[rule.name] = {key: self._standing(rule, key, result) for key in keys}
 
-    def built_from(self, asset: str, key: str | None) -> BuiltFrom:
-        """What the asset would be built from if it were built now."""
+    def built_from(self, asset: str, key: str | None, *, failed: bool = False) -> BuiltFrom:
+        """What the asset would be built from if it were built now; with what a failure depends on, if it `failed`."""
         rule = RULES[asset]
         inputs = {name: self._input_version(rule, name, key) for name in rule.inputs}
-        return BuiltFrom(rule.code_version, self._settings(rule, key), inputs)
+        settings = self._settings(rule, key)
+        if failed and rule.failure_settings is not None:
+            more = rule.failure_settings(self._workspace.study)
+            settings = {**settings, **{name: self._digest(value) for name, value in more.items()}}
+        return BuiltFrom(rule.code_version, settings, inputs)
 
     def why(self, asset: str, key: str | None) -> str:
         """Why the asset is built now, in words, whatever its inputs' standing."""
@@ -165,7 +169,7 @@ class Staleness:
         record = self._records(asset).get(key)
         if record is None or record.built_from is None:
             return "never built"
-        now = self.built_from(asset, key)
+        now = self.built_from(asset, key, failed=record.failure is not None)
         before = record.built_from if inputs else replace(record.built_from, inputs=now.inputs)
         changes = before.changes_to(now)
         if not changes and record.failure is not None and not record.failure.bad_input:
@@ -240,7 +244,8 @@ class Staleness:
             return Standing(State.STALE, record.failure.message)
         if record is None or record.built_from is None:
             return Standing(State.MISSING, "never built")
-        changes = record.built_from.changes_to(self.built_from(rule.name, key))
+        now = self.built_from(rule.name, key, failed=record.failure is not None)
+        changes = record.built_from.changes_to(now)
         if changes:
             return Standing(State.STALE, "; ".join(changes))
         if record.failure is not None:

@@ -248,6 +248,11 @@ assets = [
             "segmenter": segmenter_version(workspace, scan),
             "relabelling": names_are_off_by(workspace, scan),
         },
+        failure_settings=lambda study: {
+            "device": study.segmentation.device,
+            "time_limit_s": study.segmentation.time_limit_s,
+            "synthetic": study.synthetic,
+        },
     ),
     scan_asset(
         name="quality",
