@@ -105,24 +105,31 @@ def _holds(path: Path, traces: Traces) -> bool:
     """Whether a file's name or bytes have one of the scan keys, or a line of text names the participant."""
     if traces.names(path.name):
         return True
-    content = path.read_bytes()
-    if not _is_text(content):
-        return traces.has_key(content.decode("latin-1"))
-    return any(traces.in_text(line) for line in content.decode().splitlines())
+    text = _text(path)
+    if text is None:
+        with open(path, "rb") as file:
+            return traces.has_key(file)
+    return any(traces.in_text(line) for line in text.splitlines())
 
 
-def _is_text(content: bytes) -> bool:
-    try:
-        return "\0" not in content.decode()
-    except UnicodeDecodeError:
-        return False
+def _text(path: Path) -> str | None:
+    """What is in a file of text; nothing if it is none, which the first bytes of a database or picture show."""
+    with open(path, "rb") as file:
+        start = file.read(4096)
+        if b"\0" in start:
+            return None
+        try:
+            text = (start + file.read()).decode()
+        except UnicodeDecodeError:
+            return None
+    return None if "\0" in text else text
 
 
 def _erase_lines(path: Path, traces: Traces) -> None:
     """Take the participant out of a log that was written for people."""
-    content = path.read_bytes()
-    if _is_text(content) and _holds(path, traces):
-        path.write_text("".join(f"{traces.without(line)}\n" for line in content.decode().splitlines()))
+    text = _text(path)
+    if text is not None and _holds(path, traces):
+        path.write_text("".join(f"{traces.without(line)}\n" for line in text.splitlines()))
 
 
 def _inputs(workspace: Workspace, traces: Traces) -> list[str]:

@@ -6,12 +6,14 @@ import json
 import re
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from paraspinal_assets.study.scan import Scan, check_participant
 
 FORGOTTEN: Final = "forgotten"
 """What stands in place of a key or id in a text that is about others as well."""
+PART: Final = 1 << 24
+"""Bytes of a file that are searched at once."""
 POINTER: Final = "dagster/input_event_pointer"
 """Tags that hold event numbers, which may look like an id."""
 
@@ -62,10 +64,18 @@ class Traces:
         name = rf"(?<![A-Za-z0-9]){re.escape(self.participant)}(?![A-Za-z0-9-])"
         return self.participant in path and re.search(name, path) is not None
 
-    def has_key(self, text: str) -> bool:
-        """Whether one of the scan keys is anywhere, in the text of a binary file too."""
+    def has_key(self, file: BinaryIO) -> bool:
+        """Whether one of the scan keys is anywhere in a binary file, which may be larger than memory."""
         keys = "|".join(map(re.escape, sorted(self.keys)))
-        return self.participant in text and re.search(f"(?:{keys})(?![A-Za-z0-9-])", text) is not None
+        pattern = re.compile(f"(?:{keys})(?![A-Za-z0-9-])".encode())
+        kept, longest = b"", max(map(len, self.keys))
+        while part := file.read(PART):
+            text = kept + part
+            # At the very end the next part says whether the key ends there.
+            if any(found.end() < len(text) for found in pattern.finditer(text)):
+                return True
+            kept = text[-longest:]
+        return pattern.search(kept) is not None
 
     def in_text(self, text: str | None) -> bool:
         """Whether a text names the participant."""

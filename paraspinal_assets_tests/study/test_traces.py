@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -56,3 +57,13 @@ def test_a_damaged_list_stops_everything(tmp_path: Path) -> None:
     (tmp_path / "withdrawn.json").write_text("{")
     with pytest.raises(StudyError, match="E-STUDY-61"):
         Withdrawn.of_study(tmp_path)
+
+
+@pytest.mark.parametrize("part", [1, 5, 9, 1000])
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [(b"\0\0exam5-12\0", True), (b"\0exam6-12", True), (b"\0exam5-123\0exam6-1", False), (b"", False)],
+)
+def test_a_key_in_a_binary_file_is_found_wherever_its_parts_begin(monkeypatch, part, content, found):
+    monkeypatch.setattr("paraspinal_assets.study.traces.PART", part)
+    assert TRACES.has_key(io.BytesIO(content)) is found
