@@ -196,6 +196,8 @@ def load_network(weights: Path, spec: NetworkSpec, device: str) -> Network:
     from nnunetv2.configuration import default_num_processes
     from nnunetv2.inference import predict_from_raw_data as nnunet
 
+    from paraspinal_assets.segmenters.predictor import Predictor
+
     # nnU-Net gives the GPU's free memory back three times a volume, and each time waits for all kernels. torch
     # does so by itself when it needs the memory.
     nnunet.empty_cache = lambda device: None
@@ -204,7 +206,7 @@ def load_network(weights: Path, spec: NetworkSpec, device: str) -> Network:
     torch.set_num_threads(min(torch.get_num_threads(), default_num_processes))
     on = torch.device(device)
     with contextlib.redirect_stdout(io.StringIO()):  # on a CPU the constructor always announces just that
-        predictor = nnunet.nnUNetPredictor(
+        predictor = Predictor(
             tile_step_size=spec.step,
             use_gaussian=True,
             use_mirroring=False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -252,6 +253,28 @@ def test_scans_side_by_side_get_the_voxels_of_one_after_the_other(
         assert isinstance(item, Segmentation), item.error
         assert item.key == alone.key
         np.testing.assert_array_equal(item.labels.data, alone.labels.data)
+
+
+@pytest.mark.parametrize("culprit", ["network", "patches"])
+def test_a_volume_that_is_given_up_leaves_no_thread(
+    network_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, culprit: str
+) -> None:
+    package.private_home(tmp_path, network_dir)
+    spec = required_networks(fast=True)[1]
+    network = package.load_network(network_dir, spec, "cpu")
+    air = np.full((220, 100, 220), -1000, np.int16)  # more patches than nnU-Net's queue holds
+    before = threading.active_count()
+
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    if culprit == "network":
+        network.before_each_patch(fail)
+    else:
+        monkeypatch.setattr(torch, "clone", fail)
+    with pytest.raises(MemoryError):
+        network(air, (3.0, 3.0, 3.0))
+    assert threading.active_count() == before
 
 
 def test_time_limit_ends_a_scan(network_dir: Path, phantom_ct: Path, tmp_path: Path) -> None:
