@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 from collections import deque
@@ -30,6 +29,7 @@ from paraspinal_assets.segmenters.inference import (
     predict,
     prepare,
 )
+from paraspinal_assets.segmenters.memory import free_memory, is_out_of_memory, let_go
 from paraspinal_assets.segmenters.nifti import grid_of_file
 from paraspinal_assets.segmenters.resampling import Resampled
 from paraspinal_assets.segmenters.weights import BodyTask, NetworkSpec, WeightsReport
@@ -126,6 +126,11 @@ class Worker:
                 if spec.role not in self.networks:
                     self.networks[spec.role] = self._load(spec)
 
+    def unload(self) -> None:
+        """Let go of the networks, and give their memory back."""
+        self.networks.clear()
+        free_memory()
+
     def infer(self, scan: ScanInput, ready: Future[Ready]) -> Inferred:
         """Run the networks, again with less memory where it ran out."""
         this = ready.result()
@@ -136,7 +141,7 @@ class Worker:
         try:
             prediction = self._predict(this)
         except (Exception, SystemExit) as error:
-            if isinstance(error, ParaspinalError) or not package.is_out_of_memory(error):
+            if isinstance(error, ParaspinalError) or not is_out_of_memory(error):
                 raise
         if prediction is None:  # only now: while the error lives, its frames hold the memory
             prediction = self._again_with_less_memory(scan, this)
@@ -213,11 +218,11 @@ class Worker:
         self._saving_memory = True  # from now on, also for the scans that follow
         for network in self.networks.values():
             network.save_memory()
-        gc.collect()
+        free_memory()
         try:
             return self._predict(ready)
         except (Exception, SystemExit) as error:
-            if not package.is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             shape = "x".join(map(str, ready.volume.data.shape))
             raise SegmentationError(
@@ -263,6 +268,7 @@ def _result(
     try:
         return worker.finish(scan, inferred.result())
     except ParaspinalError as error:
+        let_go(error)
         return SegmentationFailure(scan.key, error)
     except SystemExit as error:  # how the package reports licences and missing files
         return SegmentationFailure(

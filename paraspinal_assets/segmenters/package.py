@@ -13,7 +13,6 @@ import io
 import json
 import logging
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -30,9 +29,6 @@ _log = logging.getLogger(__name__)
 
 TESTED: Final = {"TotalSegmentator": ("2.18.",), "nnunetv2": ("2.8.",)}
 """Version prefixes for which reusing networks was shown to give the voxels of the public call."""
-
-_CPU_ALLOCATOR: Final = "DefaultCPUAllocator"
-"""Named in the plain RuntimeError by which torch says that the machine has no memory left."""
 
 _CONFIG: Final = {
     "totalseg_id": "totalseg_OFFLINE0",
@@ -275,13 +271,3 @@ def public_call(image: Any, *, task: str, device: str, weights: Path, **options:
     )
     labels: NDArray[np.uint8] = np.asanyarray(result.dataobj).astype(np.uint8, copy=False)
     return labels
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that memory ran out, on the GPU or off it."""
-    if isinstance(error, MemoryError):
-        return True
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(error, torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and _CPU_ALLOCATOR in str(error)

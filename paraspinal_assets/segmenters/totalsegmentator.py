@@ -124,7 +124,11 @@ class TotalSegmentatorSegmenter:
         if device == "cpu":  # where workers share the memory; beside a GPU it only costs time
             return_freed_memory()
         with own_device(device, self.home_dir.parent) as mine:
-            yield from in_parallel(Worker(self, report, mine, self.model(report)), scans)
+            worker = Worker(self, report, mine, self.model(report))
+            try:
+                yield from in_parallel(worker, scans)
+            finally:  # while the GPU is still held: the next worker needs its memory
+                worker.unload()
 
     def _bodies_text(self) -> str:
         if not self.bodies:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 import socket
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -275,6 +277,28 @@ def test_a_volume_that_is_given_up_leaves_no_thread(
     with pytest.raises(MemoryError):
         network(air, (3.0, 3.0, 3.0))
     assert threading.active_count() == before
+
+
+def test_a_batch_leaves_no_network_in_memory(
+    network_dir: Path, phantom_ct: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even while its failures are kept. Networks and their hooks refer to each other."""
+    networks: list[weakref.ref[package.Network]] = []
+    load = package.load_network
+
+    def watched(*given: Any) -> package.Network:
+        network = load(*given)
+        networks.append(weakref.ref(network))
+        return network
+
+    monkeypatch.setattr(package, "load_network", watched)
+    segmenter = TotalSegmentatorSegmenter(
+        LEVELS, network_dir, tmp_path, fast=True, synthetic_allowed=True, time_limit_s=0.01
+    )
+    kept = list(segmenter.segment([ScanInput("exam5-1", phantom_ct)]))
+    assert isinstance(kept[0], SegmentationFailure)
+    assert len(networks) == 3
+    assert [network() for network in networks] == [None] * 3
 
 
 def test_time_limit_ends_a_scan(network_dir: Path, phantom_ct: Path, tmp_path: Path) -> None:

@@ -110,8 +110,11 @@ def test_one_bad_scan_does_not_stop_the_batch(instead_of_networks, network_dir, 
         MemoryError(),
         torch.OutOfMemoryError("CUDA out of memory"),
         RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+        torch.AcceleratorError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
     ],
-    ids=["Python", "GPU", "torch on the CPU"],
+    ids=["Python", "GPU", "torch on the CPU", "CUDA", "cuBLAS", "cuDNN"],
 )
 def test_out_of_memory_is_tried_once_more(
     instead_of_networks, network_dir, tmp_path, phantom_ct, first, again, code
