@@ -193,6 +193,22 @@ def test_kernels_replayed_on_a_gpu_give_the_same_scores(network_dir: Path, tmp_p
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_recording_that_fails_leaves_the_stream_as_it_was() -> None:
+    class Unrecordable(torch.nn.Module):
+        def forward(self, patch: torch.Tensor) -> torch.Tensor:
+            if torch.cuda.is_current_stream_capturing():
+                patch.sum().item()  # waits for the GPU, which ends a recording
+            return patch + 1
+
+    from paraspinal_assets.segmenters.recorded import RecordedNetwork
+
+    before = torch.cuda.current_stream()
+    network = RecordedNetwork(Unrecordable(), (1, 1, 8, 8, 8), torch.device("cuda:0"))
+    assert torch.cuda.current_stream() == before
+    assert float(network(torch.ones(1, 1, 8, 8, 8, device="cuda")).sum()) == 2 * 8**3
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 def test_voxels_on_a_gpu(network_dir: Path, tmp_path: Path) -> None:
     """On a CT of half the usual size: in the small phantom one voxel more or less is 0.001 of a vertebra."""
     rng = np.random.default_rng(15)
