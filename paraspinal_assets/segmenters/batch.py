@@ -32,6 +32,7 @@ from paraspinal_assets.segmenters.inference import (
 from paraspinal_assets.segmenters.memory import free_memory, is_out_of_memory, let_go
 from paraspinal_assets.segmenters.nifti import grid_of_file
 from paraspinal_assets.segmenters.resampling import Resampled
+from paraspinal_assets.segmenters.turns import Turns
 from paraspinal_assets.segmenters.weights import BodyTask, NetworkSpec, WeightsReport
 
 LOOKAHEAD: Final = 2
@@ -105,6 +106,7 @@ class Worker:
         self.specs = [network.spec for network in report.networks]
         self.lanes = lanes(device) if self.reuse else 1
         self._loading = threading.Lock()
+        self._turns = Turns()
         self._this_scan = threading.local()
         self._saving_memory = False
 
@@ -139,12 +141,14 @@ class Worker:
         self._this_scan.deadline = float("inf") if limit is None else start + limit
         prediction: Prediction | None = None
         try:
-            prediction = self._predict(this)
+            with self._turns.together():
+                prediction = self._predict(this)
         except (Exception, SystemExit) as error:
             if isinstance(error, ParaspinalError) or not is_out_of_memory(error):
                 raise
         if prediction is None:  # only now: while the error lives, its frames hold the memory
-            prediction = self._again_with_less_memory(scan, this)
+            with self._turns.alone():  # beside others it would have no more memory than before
+                prediction = self._again_with_less_memory(scan, this)
         seconds = time.perf_counter() - start
         return Inferred(this.volume, prediction, this.seconds, seconds, self._saving_memory)
 
@@ -215,9 +219,10 @@ class Worker:
         return Prediction(total, bodies)
 
     def _again_with_less_memory(self, scan: ScanInput, ready: Ready) -> Prediction:
-        self._saving_memory = True  # from now on, also for the scans that follow
-        for network in self.networks.values():
-            network.save_memory()
+        with self._loading:
+            self._saving_memory = True  # from now on, also for the scans that follow
+            for network in self.networks.values():
+                network.save_memory()
         free_memory()
         try:
             return self._predict(ready)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -176,6 +177,39 @@ def test_memory_of_the_first_try_is_free_in_the_second(
     instead_of_networks.append(None)
     item = next(segmenter(network_dir, tmp_path).segment([ScanInput("exam5-1", phantom_ct)]))
     assert isinstance(item, Segmentation), item.error
+
+
+def test_the_second_try_has_the_memory_to_itself(
+    instead_of_networks, network_dir, tmp_path, phantom_ct, monkeypatch
+):
+    """Three scans run out of memory together, in the midst of a fourth; each is tried again alone."""
+    together, inside, beside, failed = threading.Barrier(4, timeout=30), set(), [], set()
+    answer = batch.predict
+
+    def predict(volume: Volume, *given: object, **options: object) -> Prediction:
+        me = threading.get_ident()
+        inside.add(me)
+        try:
+            if me not in failed and len(failed) < 4:
+                failed.add(me)
+                if together.wait():
+                    raise MemoryError
+                time.sleep(0.2)
+            else:
+                beside.append(len(inside))
+                time.sleep(0.05)
+                beside.append(len(inside))
+            return answer(volume, *given, **options)
+        finally:
+            inside.remove(me)
+
+    monkeypatch.setattr(batch, "predict", predict)
+    monkeypatch.setattr(batch, "lanes", lambda _: 4)
+    instead_of_networks += [None] * 4
+    scans = [ScanInput(f"exam5-{i}", phantom_ct) for i in range(4)]
+    items = list(segmenter(network_dir, tmp_path).segment(scans))
+    assert all(isinstance(item, Segmentation) for item in items)
+    assert beside == [1] * 6
 
 
 def test_memory_may_run_out_between_two_networks(
