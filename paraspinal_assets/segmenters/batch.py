@@ -137,8 +137,6 @@ class Worker:
         """Run the networks, again with less memory where it ran out."""
         this = ready.result()
         start = time.perf_counter()
-        limit = self.options.time_limit_s
-        self._this_scan.deadline = float("inf") if limit is None else start + limit
         prediction: Prediction | None = None
         try:
             with self._turns.together():
@@ -182,9 +180,13 @@ class Worker:
         )
 
     def _predict(self, ready: Ready) -> Prediction:
+        if self.reuse:
+            self.load()
+        # Only now: the first scans wait for the networks, the second try for the other scans.
+        limit = self.options.time_limit_s
+        self._this_scan.deadline = float("inf") if limit is None else time.perf_counter() + limit
         if not self.reuse:
             return self._public(ready.volume)
-        self.load()
         return predict(
             ready.volume,
             self.networks,

@@ -241,6 +241,33 @@ def test_memory_may_run_out_between_two_networks(
     assert saving == ["rough", "total", "bodies"]
 
 
+def test_time_of_a_scan_begins_when_the_networks_are_loaded(
+    instead_of_networks, network_dir, tmp_path, phantom_ct, monkeypatch
+):
+    class SlowToLoad:
+        def __init__(self, *_: object) -> None:
+            time.sleep(0.5)
+
+        def before_each_patch(self, hook: Callable[[], None]) -> None:
+            self.hook = hook
+
+    answer = batch.predict
+
+    def predict(
+        volume: Volume, networks: dict[str, SlowToLoad], *given: object, **options: object
+    ) -> Prediction:
+        networks["rough"].hook()
+        return answer(volume, networks, *given, **options)
+
+    monkeypatch.setattr(package, "load_network", SlowToLoad)
+    monkeypatch.setattr(batch, "lanes", lambda _: 2)  # as on a GPU: a scan and the loading begin together
+    monkeypatch.setattr(batch, "predict", predict)
+    instead_of_networks.append(None)
+    limited = segmenter(network_dir, tmp_path, time_limit_s=0.5)
+    item = next(limited.segment([ScanInput("exam5-1", phantom_ct)]))
+    assert isinstance(item, Segmentation), item.error
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [
