@@ -49,7 +49,7 @@ class TotalSegmentatorSegmenter:
     time_limit_s
         A scan that takes longer is given up; None for no limit.
     memory_limit_bytes
-        Memory that one scan may need by estimate; None for 80 % of the machine's.
+        Memory that one scan may need by estimate; None for 80 % of what the process may use.
     """
 
     levels: Sequence[str]
