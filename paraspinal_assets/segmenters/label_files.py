@@ -103,7 +103,7 @@ def find_files(
         f"{path}: no autochthon_left or autochthon_right among {len(found)} NIfTI files"
         f" ({', '.join(sorted(found)[:8]) or 'none'}{', ...' if len(found) > 8 else ''})",
         "name the files after TotalSegmentator's classes (autochthon_left.nii.gz, vertebrae_T1.nii.gz, ...),"
-        " or give their names under `names` in the segmenter's options",
+        " or give one file with all labels",
     )
 
 

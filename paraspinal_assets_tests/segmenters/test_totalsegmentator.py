@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import threading
 import time
 import weakref
@@ -305,12 +306,14 @@ def test_a_scan_larger_than_memory_is_refused_from_its_header(network_dir, tmp_p
     assert (item.error.code, item.reason) == ("E-SEG-15", "scan_too_large")
 
 
-def test_home_is_private_and_silent(network_dir, tmp_path, instead_of_networks, phantom_ct):
-    instead_of_networks.append(None)
-    list(segmenter(network_dir, tmp_path / "home").segment([ScanInput("exam5-1", phantom_ct)]))
-    config = json.loads((tmp_path / "home" / "config.json").read_text())
-    assert config["send_usage_stats"] is False
-    assert os.environ["TOTALSEG_HOME_DIR"] == str(tmp_path / "home")
+def test_home_is_private_and_silent(network_dir, tmp_path, instead_of_networks, phantom_ct, monkeypatch):
+    for pod in ("pod-a", "pod-b"):  # with one folder, and processes of the same number
+        monkeypatch.setattr(socket, "gethostname", lambda pod=pod: pod)
+        instead_of_networks.append(None)
+        list(segmenter(network_dir, tmp_path / "home").segment([ScanInput("exam5-1", phantom_ct)]))
+        home = tmp_path / "home" / pod
+        assert os.environ["TOTALSEG_HOME_DIR"] == str(home)
+        assert json.loads((home / "config.json").read_text())["send_usage_stats"] is False
 
 
 def test_reading_and_handing_over_run_beside_inference(monkeypatch, network_dir, tmp_path):
