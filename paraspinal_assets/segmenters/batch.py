@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 from collections import deque
@@ -30,8 +29,10 @@ from paraspinal_assets.segmenters.inference import (
     predict,
     prepare,
 )
+from paraspinal_assets.segmenters.memory import free_memory, is_out_of_memory, let_go
 from paraspinal_assets.segmenters.nifti import grid_of_file
 from paraspinal_assets.segmenters.resampling import Resampled
+from paraspinal_assets.segmenters.turns import Turns
 from paraspinal_assets.segmenters.weights import BodyTask, NetworkSpec, WeightsReport
 
 LOOKAHEAD: Final = 2
@@ -105,6 +106,7 @@ class Worker:
         self.specs = [network.spec for network in report.networks]
         self.lanes = lanes(device) if self.reuse else 1
         self._loading = threading.Lock()
+        self._turns = Turns()
         self._this_scan = threading.local()
         self._saving_memory = False
 
@@ -126,20 +128,25 @@ class Worker:
                 if spec.role not in self.networks:
                     self.networks[spec.role] = self._load(spec)
 
+    def unload(self) -> None:
+        """Let go of the networks, and give their memory back."""
+        self.networks.clear()
+        free_memory()
+
     def infer(self, scan: ScanInput, ready: Future[Ready]) -> Inferred:
         """Run the networks, again with less memory where it ran out."""
         this = ready.result()
         start = time.perf_counter()
-        limit = self.options.time_limit_s
-        self._this_scan.deadline = float("inf") if limit is None else start + limit
         prediction: Prediction | None = None
         try:
-            prediction = self._predict(this)
+            with self._turns.together():
+                prediction = self._predict(this)
         except (Exception, SystemExit) as error:
-            if isinstance(error, ParaspinalError) or not package.is_out_of_memory(error):
+            if isinstance(error, ParaspinalError) or not is_out_of_memory(error):
                 raise
         if prediction is None:  # only now: while the error lives, its frames hold the memory
-            prediction = self._again_with_less_memory(scan, this)
+            with self._turns.alone():  # beside others it would have no more memory than before
+                prediction = self._again_with_less_memory(scan, this)
         seconds = time.perf_counter() - start
         return Inferred(this.volume, prediction, this.seconds, seconds, self._saving_memory)
 
@@ -173,9 +180,13 @@ class Worker:
         )
 
     def _predict(self, ready: Ready) -> Prediction:
+        if self.reuse:
+            self.load()
+        # Only now: the first scans wait for the networks, the second try for the other scans.
+        limit = self.options.time_limit_s
+        self._this_scan.deadline = float("inf") if limit is None else time.perf_counter() + limit
         if not self.reuse:
             return self._public(ready.volume)
-        self.load()
         return predict(
             ready.volume,
             self.networks,
@@ -210,20 +221,22 @@ class Worker:
         return Prediction(total, bodies)
 
     def _again_with_less_memory(self, scan: ScanInput, ready: Ready) -> Prediction:
-        self._saving_memory = True  # from now on, also for the scans that follow
-        for network in self.networks.values():
-            network.save_memory()
-        gc.collect()
+        with self._loading:
+            self._saving_memory = True  # from now on, also for the scans that follow
+            for network in self.networks.values():
+                network.save_memory()
+        free_memory()
         try:
             return self._predict(ready)
         except (Exception, SystemExit) as error:
-            if not package.is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             shape = "x".join(map(str, ready.volume.data.shape))
             raise SegmentationError(
                 "E-SEG-32",
                 f"{scan.key}: out of memory on {self.device} for {shape} voxels, also with results kept off the GPU",
-                "segment this scan with `device: cpu`, with `fast: true`, or on a machine with more memory",
+                "segment this scan with `device: cpu`, with `fast: true`, or on a machine with more memory"
+                " (`paraspinal run --retry-failed`)",
             ) from error
 
     def _check_time(self) -> None:
@@ -263,6 +276,7 @@ def _result(
     try:
         return worker.finish(scan, inferred.result())
     except ParaspinalError as error:
+        let_go(error)
         return SegmentationFailure(scan.key, error)
     except SystemExit as error:  # how the package reports licences and missing files
         return SegmentationFailure(

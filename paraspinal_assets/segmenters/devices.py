@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from paraspinal_assets.errors import SegmentationError
+from paraspinal_assets.segmenters.machine import core_count, memory_bytes
 
 _log = logging.getLogger(__name__)
 
@@ -115,8 +116,7 @@ def lanes(device: str) -> int:
     """
     if not device.startswith("cuda"):
         return 1
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(1, min(_MOST_LANES, len(os.sched_getaffinity(0)) // 2, memory // (8 * 10**9)))
+    return max(1, min(_MOST_LANES, core_count() // 2, memory_bytes() // (8 * 10**9)))
 
 
 def return_freed_memory() -> None:

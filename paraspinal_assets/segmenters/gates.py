@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,6 +12,7 @@ from paraspinal_assets.errors import SegmentationError
 from paraspinal_assets.imaging.labels import AUTOCHTHON_LEFT, AUTOCHTHON_RIGHT, SPINE, body_label, rest_label
 from paraspinal_assets.imaging.volume import Volume
 from paraspinal_assets.segmenters.grids import Grid
+from paraspinal_assets.segmenters.machine import memory_bytes
 
 MINIMUM_EXTENT_MM: Final = 100.0
 """Smallest field of view along each axis in which vertebrae can be told from each other by their place."""
@@ -36,7 +36,7 @@ def check_size(name: str, grid: Grid, *, limit_bytes: int | None = None) -> None
     grid
         Grid of the CT, from its header.
     limit_bytes
-        Memory for one scan; 80 % of the machine's when None.
+        Memory for one scan; 80 % of what this process may use when None.
 
     Raises
     ------
@@ -53,13 +53,14 @@ def check_size(name: str, grid: Grid, *, limit_bytes: int | None = None) -> None
             "exclude the scan, or give the series that covers the thorax",
         )
     needed = memory_estimate(grid)
-    limit = limit_bytes or int(0.8 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    limit = limit_bytes or int(0.8 * memory_bytes())
     if needed > limit:
         shape = "x".join(map(str, grid.shape))
         raise SegmentationError(
             "E-SEG-15",
             f"{name}: {shape} voxels would need about {needed / 1e9:.1f} GB, of {limit / 1e9:.1f} GB allowed",
-            "resample the series to 0.5 mm or more, or segment it on a machine with more memory",
+            "resample the series to 0.5 mm or more, or segment it on a machine with more memory"
+            " (`paraspinal run --retry-failed`)",
         )
 
 

@@ -103,7 +103,7 @@ def find_files(
         # The message is stored; names of files can be people's.
         f"{path}: no autochthon_left or autochthon_right among {len(found)} NIfTI files",
         "name the files after TotalSegmentator's classes (autochthon_left.nii.gz, vertebrae_T1.nii.gz, ...),"
-        " or give their names under `names` in the segmenter's options",
+        " or give one file with all labels",
     )
 
 

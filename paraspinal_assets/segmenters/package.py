@@ -13,7 +13,6 @@ import io
 import json
 import logging
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -30,9 +29,6 @@ _log = logging.getLogger(__name__)
 
 TESTED: Final = {"TotalSegmentator": ("2.18.",), "nnunetv2": ("2.8.",)}
 """Version prefixes for which reusing networks was shown to give the voxels of the public call."""
-
-_CPU_ALLOCATOR: Final = "DefaultCPUAllocator"
-"""Named in the plain RuntimeError by which torch says that the machine has no memory left."""
 
 _CONFIG: Final = {
     "totalseg_id": "totalseg_OFFLINE0",
@@ -196,6 +192,8 @@ def load_network(weights: Path, spec: NetworkSpec, device: str) -> Network:
     from nnunetv2.configuration import default_num_processes
     from nnunetv2.inference import predict_from_raw_data as nnunet
 
+    from paraspinal_assets.segmenters.predictor import Predictor
+
     # nnU-Net gives the GPU's free memory back three times a volume, and each time waits for all kernels. torch
     # does so by itself when it needs the memory.
     nnunet.empty_cache = lambda device: None
@@ -204,7 +202,7 @@ def load_network(weights: Path, spec: NetworkSpec, device: str) -> Network:
     torch.set_num_threads(min(torch.get_num_threads(), default_num_processes))
     on = torch.device(device)
     with contextlib.redirect_stdout(io.StringIO()):  # on a CPU the constructor always announces just that
-        predictor = nnunet.nnUNetPredictor(
+        predictor = Predictor(
             tile_step_size=spec.step,
             use_gaussian=True,
             use_mirroring=False,
@@ -273,13 +271,3 @@ def public_call(image: Any, *, task: str, device: str, weights: Path, **options:
     )
     labels: NDArray[np.uint8] = np.asanyarray(result.dataobj).astype(np.uint8, copy=False)
     return labels
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that memory ran out, on the GPU or off it."""
-    if isinstance(error, MemoryError):
-        return True
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(error, torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and _CPU_ALLOCATOR in str(error)

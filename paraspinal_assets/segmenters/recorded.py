@@ -61,12 +61,19 @@ class RecordedNetwork(torch.nn.Module):
 
     def _record(self, patch: torch.Tensor) -> None:
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream(patch.device)  # type: ignore[no-untyped-call]
-        # Half precision as nnU-Net asks for it. Only this thread is recorded: others may use the GPU meanwhile.
-        with torch.inference_mode(), torch.autocast(patch.device.type, cache_enabled=False):
-            stream.wait_stream(torch.cuda.current_stream(patch.device))
+        current = torch.cuda.current_stream(patch.device)
+        # Half precision as nnU-Net asks for it. The outermost stream is the present one, to which everything returns
+        # in any case: torch leaves the recording's stream in force where a recording cannot be ended.
+        with (
+            torch.cuda.stream(current),
+            torch.inference_mode(),
+            torch.autocast(patch.device.type, cache_enabled=False),
+        ):
+            stream.wait_stream(current)
             with torch.cuda.stream(stream):
                 for _ in range(_WARM_UP):
                     self.network(patch)
+            # Only this thread is recorded: others may use the GPU meanwhile.
             with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
                 scores = self.network(patch)
         self._recording = (graph, patch, scores)

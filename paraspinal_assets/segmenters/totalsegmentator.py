@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ class TotalSegmentatorSegmenter:
     weights_dir
         Folder with nnU-Net results; None for TotalSegmentator's own.
     home_dir
-        Private TotalSegmentator home of this worker; made if absent.
+        Folder of this worker; in it the worker's private TotalSegmentator home is made, by the machine's name.
     device
         ``cpu``, ``gpu``, ``gpu:1`` or ``auto``.
     fast
@@ -49,7 +50,7 @@ class TotalSegmentatorSegmenter:
     time_limit_s
         A scan that takes longer is given up; None for no limit.
     memory_limit_bytes
-        Memory that one scan may need by estimate; None for 80 % of the machine's.
+        Memory that one scan may need by estimate; None for 80 % of what the process may use.
     """
 
     levels: Sequence[str]
@@ -119,12 +120,17 @@ class TotalSegmentatorSegmenter:
     ) -> Iterator[Segmentation | SegmentationFailure]:
         from paraspinal_assets.segmenters.batch import Worker, in_parallel
 
-        package.private_home(self.home_dir, report.folder)
+        # Processes of two machines or pods may have one number, and a folder in common.
+        package.private_home(self.home_dir / socket.gethostname(), report.folder)
         package.import_networks()
         if device == "cpu":  # where workers share the memory; beside a GPU it only costs time
             return_freed_memory()
         with own_device(device, self.home_dir.parent) as mine:
-            yield from in_parallel(Worker(self, report, mine, self.model(report)), scans)
+            worker = Worker(self, report, mine, self.model(report))
+            try:
+                yield from in_parallel(worker, scans)
+            finally:  # while the GPU is still held: the next worker needs its memory
+                worker.unload()
 
     def _bodies_text(self) -> str:
         if not self.bodies:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -211,8 +213,9 @@ def fetch_weights(report: WeightsReport) -> WeightsReport:
     os.environ["TOTALSEG_WEIGHTS_PATH"] = str(report.folder)
     try:
         for network in report.missing:
+            _move_aside(report.folder / network.spec.folder)
             download_pretrained_weights(network.spec.dataset)
-    except (OSError, SystemExit, ValueError) as error:
+    except (OSError, SystemExit, ValueError, zipfile.BadZipFile) as error:
         raise SegmentationError(
             "E-SEG-04",
             f"downloading dataset {network.spec.dataset} from {network.spec.url} failed: {error}",
@@ -226,6 +229,16 @@ def fetch_weights(report: WeightsReport) -> WeightsReport:
     after = WeightsReport(report.folder, tuple(_look_at(report.folder, n.spec) for n in report.networks))
     require_weights(after)
     return after
+
+
+def _move_aside(folder: Path) -> None:
+    """Rename an incomplete dataset's folder: the package takes any folder of that name for a complete one.
+
+    The name's start changes, by which nnU-Net looks for datasets.
+    """
+    if folder.exists():
+        names = (folder.with_name(f"incomplete-{number}-{folder.name}") for number in itertools.count(1))
+        folder.rename(next(name for name in names if not name.exists()))
 
 
 def _look_at(folder: Path, spec: NetworkSpec) -> NetworkFiles:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from paraspinal_assets.errors import SegmentationError
+from paraspinal_assets.segmenters import machine
 from paraspinal_assets.segmenters.devices import lanes, own_device, resolve_device
 
 
@@ -101,12 +102,62 @@ def test_slurm_jobs_that_share_the_folder_of_a_study_do_not_wait_for_each_other(
     ],
 )
 def test_scans_side_by_side_are_as_many_as_cores_and_memory_allow(
-    monkeypatch: pytest.MonkeyPatch, device: str, cores: int, gigabytes: int, expected: int
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, device: str, cores: int, gigabytes: int, expected: int
 ) -> None:
+    monkeypatch.setattr(machine, "_OWN_GROUPS", tmp_path / "no limits")
     sizes = {"SC_PAGE_SIZE": 1000, "SC_PHYS_PAGES": gigabytes * 10**6}
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
     monkeypatch.setattr(os, "sysconf", sizes.__getitem__)
     assert lanes(device) == expected
+
+
+@pytest.mark.parametrize(
+    ("own", "files"),
+    [
+        ("0::/", {"memory.max": "20000000000", "cpu.max": "600000 100000"}),  # pod, version 2
+        (
+            "0::/job_17/step_0",
+            {
+                "job_17/memory.max": "20000000000",
+                "job_17/step_0/memory.max": "max",
+                "job_17/cpu.max": "6000 1000",
+            },
+        ),
+        (
+            "0::/\n5:memory:/kubepods/not/here\n4:cpu,cpuacct:/kubepods/not/here",
+            {
+                "memory/memory.limit_in_bytes": "20000000000",
+                "cpu/cpu.cfs_quota_us": "600000",
+                "cpu/cpu.cfs_period_us": "100000",
+            },
+        ),
+        (  # no limits: those of the machine
+            "0::/\n5:memory:/\n4:cpu,cpuacct:/",
+            {
+                "memory.max": "max",
+                "cpu.max": "max 100000",
+                "memory/memory.limit_in_bytes": "9223372036854771712",
+                "cpu/cpu.cfs_quota_us": "-1",
+                "cpu/cpu.cfs_period_us": "100000",
+            },
+        ),
+    ],
+    ids=["version 2", "a job's step", "version 1", "no limits"],
+)
+def test_limits_of_a_pod_or_job_count(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, own: str, files: dict[str, str]
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text + "\n")
+    (tmp_path / "own").write_text(own + "\n")
+    monkeypatch.setattr(machine, "_OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(machine, "_GROUPS", tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 1000, "SC_PHYS_PAGES": 512 * 10**6}.__getitem__)
+    limited = "20000000000" in files.values()
+    assert machine.memory_bytes() == (20 * 10**9 if limited else 512 * 10**9)
+    assert machine.core_count() == (6 if limited else 64)
 
 
 def test_the_cpu_belongs_to_everyone(tmp_path: Path):
@@ -118,6 +169,7 @@ def test_the_cpu_belongs_to_everyone(tmp_path: Path):
 MEMORY = """
 import sys
 import numpy as np
+from paraspinal_assets.segmenters import machine
 from paraspinal_assets.segmenters.devices import return_freed_memory
 
 def used_mb():

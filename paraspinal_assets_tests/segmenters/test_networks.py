@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import shutil
 import socket
+import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -190,6 +193,22 @@ def test_kernels_replayed_on_a_gpu_give_the_same_scores(network_dir: Path, tmp_p
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_recording_that_fails_leaves_the_stream_as_it_was() -> None:
+    class Unrecordable(torch.nn.Module):
+        def forward(self, patch: torch.Tensor) -> torch.Tensor:
+            if torch.cuda.is_current_stream_capturing():
+                patch.sum().item()  # waits for the GPU, which ends a recording
+            return patch + 1
+
+    from paraspinal_assets.segmenters.recorded import RecordedNetwork
+
+    before = torch.cuda.current_stream()
+    network = RecordedNetwork(Unrecordable(), (1, 1, 8, 8, 8), torch.device("cuda:0"))
+    assert torch.cuda.current_stream() == before
+    assert float(network(torch.ones(1, 1, 8, 8, 8, device="cuda")).sum()) == 2 * 8**3
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 def test_voxels_on_a_gpu(network_dir: Path, tmp_path: Path) -> None:
     """On a CT of half the usual size: in the small phantom one voxel more or less is 0.001 of a vertebra."""
     rng = np.random.default_rng(15)
@@ -252,6 +271,50 @@ def test_scans_side_by_side_get_the_voxels_of_one_after_the_other(
         assert isinstance(item, Segmentation), item.error
         assert item.key == alone.key
         np.testing.assert_array_equal(item.labels.data, alone.labels.data)
+
+
+@pytest.mark.parametrize("culprit", ["network", "patches"])
+def test_a_volume_that_is_given_up_leaves_no_thread(
+    network_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, culprit: str
+) -> None:
+    package.private_home(tmp_path, network_dir)
+    spec = required_networks(fast=True)[1]
+    network = package.load_network(network_dir, spec, "cpu")
+    air = np.full((220, 100, 220), -1000, np.int16)  # more patches than nnU-Net's queue holds
+    before = threading.active_count()
+
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    if culprit == "network":
+        network.before_each_patch(fail)
+    else:
+        monkeypatch.setattr(torch, "clone", fail)
+    with pytest.raises(MemoryError):
+        network(air, (3.0, 3.0, 3.0))
+    assert threading.active_count() == before
+
+
+def test_a_batch_leaves_no_network_in_memory(
+    network_dir: Path, phantom_ct: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even while its failures are kept. Networks and their hooks refer to each other."""
+    networks: list[weakref.ref[package.Network]] = []
+    load = package.load_network
+
+    def watched(*given: Any) -> package.Network:
+        network = load(*given)
+        networks.append(weakref.ref(network))
+        return network
+
+    monkeypatch.setattr(package, "load_network", watched)
+    segmenter = TotalSegmentatorSegmenter(
+        LEVELS, network_dir, tmp_path, fast=True, synthetic_allowed=True, time_limit_s=0.01
+    )
+    kept = list(segmenter.segment([ScanInput("exam5-1", phantom_ct)]))
+    assert isinstance(kept[0], SegmentationFailure)
+    assert len(networks) == 3
+    assert [network() for network in networks] == [None] * 3
 
 
 def test_time_limit_ends_a_scan(network_dir: Path, phantom_ct: Path, tmp_path: Path) -> None:

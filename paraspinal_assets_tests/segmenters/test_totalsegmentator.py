@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -110,8 +112,11 @@ def test_one_bad_scan_does_not_stop_the_batch(instead_of_networks, network_dir, 
         MemoryError(),
         torch.OutOfMemoryError("CUDA out of memory"),
         RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+        torch.AcceleratorError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
     ],
-    ids=["Python", "GPU", "torch on the CPU"],
+    ids=["Python", "GPU", "torch on the CPU", "CUDA", "cuBLAS", "cuDNN"],
 )
 def test_out_of_memory_is_tried_once_more(
     instead_of_networks, network_dir, tmp_path, phantom_ct, first, again, code
@@ -175,6 +180,39 @@ def test_memory_of_the_first_try_is_free_in_the_second(
     assert isinstance(item, Segmentation), item.error
 
 
+def test_the_second_try_has_the_memory_to_itself(
+    instead_of_networks, network_dir, tmp_path, phantom_ct, monkeypatch
+):
+    """Three scans run out of memory together, in the midst of a fourth; each is tried again alone."""
+    together, inside, beside, failed = threading.Barrier(4, timeout=30), set(), [], set()
+    answer = batch.predict
+
+    def predict(volume: Volume, *given: object, **options: object) -> Prediction:
+        me = threading.get_ident()
+        inside.add(me)
+        try:
+            if me not in failed and len(failed) < 4:
+                failed.add(me)
+                if together.wait():
+                    raise MemoryError
+                time.sleep(0.2)
+            else:
+                beside.append(len(inside))
+                time.sleep(0.05)
+                beside.append(len(inside))
+            return answer(volume, *given, **options)
+        finally:
+            inside.remove(me)
+
+    monkeypatch.setattr(batch, "predict", predict)
+    monkeypatch.setattr(batch, "lanes", lambda _: 4)
+    instead_of_networks += [None] * 4
+    scans = [ScanInput(f"exam5-{i}", phantom_ct) for i in range(4)]
+    items = list(segmenter(network_dir, tmp_path).segment(scans))
+    assert all(isinstance(item, Segmentation) for item in items)
+    assert beside == [1] * 6
+
+
 def test_memory_may_run_out_between_two_networks(
     instead_of_networks, network_dir, tmp_path, phantom_ct, monkeypatch
 ):
@@ -202,6 +240,33 @@ def test_memory_may_run_out_between_two_networks(
     assert all(isinstance(item, Segmentation) for item in items)
     assert loaded == ["rough", "total", "total", "total", "bodies"]
     assert saving == ["rough", "total", "bodies"]
+
+
+def test_time_of_a_scan_begins_when_the_networks_are_loaded(
+    instead_of_networks, network_dir, tmp_path, phantom_ct, monkeypatch
+):
+    class SlowToLoad:
+        def __init__(self, *_: object) -> None:
+            time.sleep(0.5)
+
+        def before_each_patch(self, hook: Callable[[], None]) -> None:
+            self.hook = hook
+
+    answer = batch.predict
+
+    def predict(
+        volume: Volume, networks: dict[str, SlowToLoad], *given: object, **options: object
+    ) -> Prediction:
+        networks["rough"].hook()
+        return answer(volume, networks, *given, **options)
+
+    monkeypatch.setattr(package, "load_network", SlowToLoad)
+    monkeypatch.setattr(batch, "lanes", lambda _: 2)  # as on a GPU: a scan and the loading begin together
+    monkeypatch.setattr(batch, "predict", predict)
+    instead_of_networks.append(None)
+    limited = segmenter(network_dir, tmp_path, time_limit_s=0.5)
+    item = next(limited.segment([ScanInput("exam5-1", phantom_ct)]))
+    assert isinstance(item, Segmentation), item.error
 
 
 @pytest.mark.parametrize(
@@ -241,12 +306,14 @@ def test_a_scan_larger_than_memory_is_refused_from_its_header(network_dir, tmp_p
     assert (item.error.code, item.reason) == ("E-SEG-15", "scan_too_large")
 
 
-def test_home_is_private_and_silent(network_dir, tmp_path, instead_of_networks, phantom_ct):
-    instead_of_networks.append(None)
-    list(segmenter(network_dir, tmp_path / "home").segment([ScanInput("exam5-1", phantom_ct)]))
-    config = json.loads((tmp_path / "home" / "config.json").read_text())
-    assert config["send_usage_stats"] is False
-    assert os.environ["TOTALSEG_HOME_DIR"] == str(tmp_path / "home")
+def test_home_is_private_and_silent(network_dir, tmp_path, instead_of_networks, phantom_ct, monkeypatch):
+    for pod in ("pod-a", "pod-b"):  # with one folder, and processes of the same number
+        monkeypatch.setattr(socket, "gethostname", lambda pod=pod: pod)
+        instead_of_networks.append(None)
+        list(segmenter(network_dir, tmp_path / "home").segment([ScanInput("exam5-1", phantom_ct)]))
+        home = tmp_path / "home" / pod
+        assert os.environ["TOTALSEG_HOME_DIR"] == str(home)
+        assert json.loads((home / "config.json").read_text())["send_usage_stats"] is False
 
 
 def test_reading_and_handing_over_run_beside_inference(monkeypatch, network_dir, tmp_path):

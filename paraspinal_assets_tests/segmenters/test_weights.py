@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
+from zipfile import BadZipFile
 
 import pytest
 
@@ -83,10 +85,25 @@ def test_fetch_uses_the_downloader_of_the_package(monkeypatch, tmp_path, network
     assert after.missing == ()
 
 
-def test_failed_download_is_one_error(monkeypatch, tmp_path):
+def test_fetch_replaces_a_folder_that_is_not_complete(monkeypatch, tmp_path, network_dir):
+    weights = tmp_path / "w"
+    shutil.copytree(network_dir, weights)
+    spec = required_networks()[1]
+    (weights / spec.files[2]).unlink()
+
+    def unpack(_: str, folder: Path) -> None:
+        shutil.copytree(network_dir / spec.folder, folder / spec.folder)
+
+    monkeypatch.setattr("totalsegmentator.libs.download_url_and_unpack", unpack)
+    assert fetch_weights(check_weights(weights)).missing == ()
+    assert (weights / f"incomplete-1-{spec.folder}").is_dir()
+
+
+@pytest.mark.parametrize("error", [ConnectionError("no route to host"), BadZipFile("File is not a zip file")])
+def test_failed_download_is_one_error(monkeypatch, tmp_path, error):
     def download(_: int) -> None:
-        raise ConnectionError("no route to host")
+        raise error
 
     monkeypatch.setattr("totalsegmentator.libs.download_pretrained_weights", download)
-    with pytest.raises(SegmentationError, match=r"E-SEG-04.*no route to host"):
+    with pytest.raises(SegmentationError, match=f"E-SEG-04.*{error}"):
         fetch_weights(check_weights(tmp_path))
