@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from sys import intern
@@ -63,10 +63,18 @@ class EventIndex:
         The Dagster instance whose event log is the single source of what was built from what.
     until
         Number of the last event that counts, for looking at an earlier moment; all count when absent.
+    partitions
+        The only partitions that are looked at, beside tables; all when absent.
     """
 
-    def __init__(self, instance: dg.DagsterInstance, until: int | None = None) -> None:
+    def __init__(
+        self,
+        instance: dg.DagsterInstance,
+        until: int | None = None,
+        partitions: Collection[str] | None = None,
+    ) -> None:
         self.instance = instance
+        self._partitions = partitions
         self._before = None if until is None else until + 1
         self._states: dict[str, _AssetState] = {}
         self._settings: dict[tuple[Any, ...], Mapping[str, str]] = {}
@@ -79,7 +87,9 @@ class EventIndex:
     def records(self, asset: str) -> Mapping[str | None, Record]:
         """Partition key (None for an unpartitioned asset) -> its latest record, as it is now."""
         with self._lock:
-            state = self._look(EventRows(self.instance, asset, self._before), self._states.get(asset))
+            state = self._look(
+                EventRows(self.instance, asset, self._before, self._partitions), self._states.get(asset)
+            )
             self._states[asset] = state
             return state.records
 

@@ -8,7 +8,7 @@ tests compare both ways; Dagster's version is pinned.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -57,15 +57,24 @@ class EventRows:
         Asset key.
     before
         Only events with a lower number exist; all when absent.
+    partitions
+        Only events of these, and those of no partition; all when absent.
     """
 
-    def __init__(self, instance: dg.DagsterInstance, asset: str, before: int | None = None) -> None:
+    def __init__(
+        self,
+        instance: dg.DagsterInstance,
+        asset: str,
+        before: int | None = None,
+        partitions: Collection[str] | None = None,
+    ) -> None:
         storage = instance.event_log_storage
         if not isinstance(storage, SqlEventLogStorage):
             raise TypeError(f"{type(storage).__name__} is no event log in SQL")
         self._storage = storage
         self._key = dg.AssetKey(asset).to_string()
         self._before = before
+        self._partitions = None if partitions is None else list(partitions)
 
     def wiped(self) -> datetime | None:
         """When all events so far were declared void, if they were."""
@@ -112,6 +121,8 @@ class EventRows:
             found.append(_ROWS.id > after)
         if self._before is not None:
             found.append(_ROWS.id < self._before)
+        if self._partitions is not None:
+            found.append(_ROWS.partition.in_(self._partitions) | _ROWS.partition.is_(None))
         if wiped is not None:
             found.append(_ROWS.timestamp > wiped)
         return found

@@ -129,7 +129,8 @@ def scan_asset(
     def asset(context: dg.AssetExecutionContext, study: StudyResource) -> Iterator[Any]:
         workspace = study.open()
         keys = list(context.partition_keys)
-        index = shared_index(context.instance)
+        # A backfill of 100,000 scans is thousands of processes: each reads the events of its own scans.
+        index = EventIndex(context.instance, partitions=keys)
         done = built_before(index, rule.name, context.run, tries=context.retry_number)
         staleness = Staleness(workspace, index, keys)
         todo = [key for key in keys if key not in done]

@@ -127,6 +127,13 @@ def test_an_earlier_moment_is_as_it_was_then(instance: dg.DagsterInstance) -> No
     assert EventIndex(instance, until=last).records(ASSET) == then
 
 
+def test_an_index_of_some_scans_has_the_records_of_those_and_of_tables(instance: dg.DagsterInstance) -> None:
+    everything(instance)
+    found = EventIndex(instance, partitions={"b", "e"}).records(ASSET)
+    assert found == {key: record for key, record in by_dagster(instance).items() if key in ("b", "e", None)}
+    assert {"b", "e"} <= set(found)
+
+
 def test_wiped_events_are_void_for_an_index_that_has_read_them(instance: dg.DagsterInstance) -> None:
     everything(instance)
     index = EventIndex(instance)

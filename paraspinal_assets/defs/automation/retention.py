@@ -20,11 +20,12 @@ def superseded_runs(instance: dg.DagsterInstance, index: EventIndex, before: dat
     Deleting a run deletes its events. Without the latest event of a scan or table, that would count as never
     built; such runs stay, however old they are.
     """
-    needed = {record.run_id for asset in RULES for record in index.records(asset).values()}
     filters = dg.RunsFilter(statuses=_ENDED, created_before=before)
-    found: list[str] = []
+    ended: list[str] = []
     cursor: str | None = None
     while page := instance.get_runs(filters, cursor=cursor, limit=PAGE):
-        found += [run.run_id for run in page if run.run_id not in needed]
+        ended += [run.run_id for run in page]
         cursor = page[-1].run_id
-    return found
+    # Only now: the events of a run that ended while the others were listed are read too.
+    needed = {record.run_id for asset in RULES for record in index.records(asset).values()}
+    return [run_id for run_id in ended if run_id not in needed]
