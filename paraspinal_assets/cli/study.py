@@ -73,7 +73,11 @@ def check(study: StudyPlace) -> None:
     for problem in problems:
         click.echo(f"- {problem}")
     if problems:
-        raise StudyError("E-STUDY-04", f"{len(problems)} problems", "correct them and check again")
+        raise StudyError(
+            "E-STUDY-04",
+            f"{len(problems)} problems",
+            "correct them and check again",
+        )
     click.echo("No problems found.")
 
 

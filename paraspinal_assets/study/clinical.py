@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -34,7 +35,7 @@ class ClinicalError(StudyError):
             + "\n  ".join(shown)
             + more,
             "correct these cells in the files, or declare missing codes and ranges in the study file"
-            " (in cells, letters are shown as x and digits as 9)",
+            " (letters are shown as x and digits as 9; `paraspinal check` shows the cells)",
         )
         self.problems = problems
 
@@ -58,8 +59,15 @@ class ClinicalData:
     exam_dates: dict[tuple[str, str], dt.date]
 
 
-def read_clinical(study: Study, root: Path) -> ClinicalData:
+def read_clinical(study: Study, root: Path, *, say: Callable[[object], str] = cell_shape) -> ClinicalData:
     """All clinical tables of a study, joined by participant; who withdrew is left out.
+
+    Parameters
+    ----------
+    study, root
+        Study, and folder of its file.
+    say
+        What messages say of a wrong cell (see `parse_column`).
 
     Raises
     ------
@@ -71,7 +79,7 @@ def read_clinical(study: Study, root: Path) -> ClinicalData:
     by_exam: list[pd.DataFrame] = []
     for table in study.clinical.tables.values():
         try:
-            frame = _read_table(table, root, study, problems)
+            frame = _read_table(table, root, study, problems, say)
         except StudyError as error:
             problems.append(f"{error.message} ({error.remedy})")
             continue
@@ -92,7 +100,9 @@ def _joined(frames: list[pd.DataFrame], keys: list[str]) -> pd.DataFrame:
     return joined.sort_values(keys, ignore_index=True)
 
 
-def _read_table(table: ClinicalTable, root: Path, study: Study, problems: list[str]) -> pd.DataFrame:
+def _read_table(
+    table: ClinicalTable, root: Path, study: Study, problems: list[str], say: Callable[[object], str]
+) -> pd.DataFrame:
     path = root / table.file
     cells = read_cells(path, table)
     sources = {name: column.source or name for name, column in table.columns.items()}
@@ -132,7 +142,7 @@ def _read_table(table: ClinicalTable, root: Path, study: Study, problems: list[s
         keys.append("exam")
         frame["exam"] = cells[table.exam].astype("string")
         for position in sorted(set(frame.index[~frame["exam"].isin(list(study.exams))]) - left_out):
-            found = cell_shape(frame["exam"][position])
+            found = say(frame["exam"][position])
             problems.append(
                 f"{path} row {position + 2}: exam {found!r} is not one of {', '.join(study.exams)}"
             )
@@ -142,7 +152,7 @@ def _read_table(table: ClinicalTable, root: Path, study: Study, problems: list[s
             if position not in left_out:
                 problems.append(f"{path} row {position + 2} participant {ids[position]}: {name} {what}")
 
-        frame[name] = parse_column(cells[sources[name]], settings, complain)
+        frame[name] = parse_column(cells[sources[name]], settings, complain, say)
     doubled = frame.dropna(subset=["participant"]).duplicated(keys, keep=False)
     for values, rows in (
         frame.loc[doubled[doubled].index].groupby(keys[0] if len(keys) == 1 else keys).groups.items()

@@ -31,7 +31,10 @@ _BINARY: Final = {
 
 
 def parse_column(
-    cells: pd.Series[Any], settings: ColumnSettings, complain: Callable[[int, str], None]
+    cells: pd.Series[Any],
+    settings: ColumnSettings,
+    complain: Callable[[int, str], None],
+    say: Callable[[object], str] = cell_shape,
 ) -> pd.Series[Any]:
     """Typed values of a column; wrong cells become null and are reported.
 
@@ -42,7 +45,10 @@ def parse_column(
     settings
         Type, allowed range or values, missing codes.
     complain
-        Called with the position of a wrong cell, its shape (see `cell_shape`) and what is wrong with it.
+        Called with the position of a wrong cell, what to say of it and what is wrong with it.
+    say
+        What to say of a wrong cell. Messages are stored, so it is its shape unless they are only shown; of a date
+        it is always that.
     """
     codes = NOT_AVAILABLE | set(settings.missing)
     missing = cells.isna() | cells.map(_stripped).isin(codes)
@@ -51,7 +57,8 @@ def parse_column(
     for position, (cell, absent) in enumerate(zip(cells, missing, strict=True)):
         value, problem = (None, None) if absent else parse(cell, settings)
         if problem is not None:
-            complain(position, f"{cell_shape(cell)!r} {problem}")
+            shown = cell_shape(cell) if settings.type == "date" else say(cell)
+            complain(position, f"{shown!r} {problem}")
             value = None
         values.append(value)
     dtype = {"number": "Float64", "integer": "Int64", "binary": "Int64", "date": "datetime64[s]"}.get(

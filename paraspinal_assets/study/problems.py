@@ -29,7 +29,7 @@ def check_study(study: Study, inputs: StudyInputs) -> StudyCheck:
             problems.append(f"{scan.key}: the folder {source} is empty")
     known: set[str] = set()
     try:
-        data = read_clinical(study, inputs.root)
+        data = read_clinical(study, inputs.root, say=str)  # for a person at the terminal: nothing is stored
         known = {*data.participants.columns, "attenuation", "volume", "vbmd", "manufacturer", "scanner_model"}
         without = sorted(
             {scan.participant for scan in manifest.scans} - set(data.participants["participant"])

@@ -65,7 +65,7 @@ def test_check_finds_all_problems_at_once(study: Path) -> None:
     result = paraspinal("check", study)
     assert result.exit_code == 2
     for words in (
-        "'bad id'",
+        "'xxx xx'",
         "row 2 participant 1001: age '260' is outside",
         "row 3 participant 1002: fracture 'maybe'",
     ):

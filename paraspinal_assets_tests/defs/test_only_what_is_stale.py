@@ -169,7 +169,7 @@ def test_exams_that_change_roles_make_outcomes_and_intervals_stale(built: BuiltS
     for exam, old, new in (("exam5", "baseline", "follow_up"), ("exam6", "follow_up", "baseline")):
         built.edit("study.yaml", f"{exam}: {{role: {old}", f"{exam}: {{role: {new}")
     standings = built.assess().standings
-    assert standings["clinical"][None].reason == "setting exams changed"
+    assert standings["clinical"][None].reason == "study file: exams changed"
     assert standings["outcomes"][None].state is not State.FRESH
 
 

@@ -12,7 +12,6 @@ from typing import Final
 import dagster as dg
 
 from paraspinal_assets.defs.abandoned import close_abandoned
-from paraspinal_assets.defs.automation.backfill import in_progress
 from paraspinal_assets.defs.automation.batch import COMMAND_TAG
 from paraspinal_assets.defs.automation.batches import batch_sizes, chosen_sizes
 from paraspinal_assets.defs.automation.run_lock import exclusive
@@ -86,8 +85,6 @@ def run_study(
     version ends there. Nothing raises for a bad scan: it is in the report.
     """
     with exclusive(workspace.store):
-        if not unattended:
-            _refuse_beside_backfill(instance)
         workspace.store.check_artifacts()
         workspace.store.remove_leftovers()
         index = EventIndex(instance)
@@ -117,16 +114,6 @@ def run_study(
                     if not rule.external:
                         report.add_standing(rule, assessment.standings[rule.name], index)
     return report
-
-
-def _refuse_beside_backfill(instance: dg.DagsterInstance) -> None:
-    """Refuse to build what the daemon is about to build too (E-STUDY-50)."""
-    for backfill in in_progress(instance):
-        raise StudyError(
-            "E-STUDY-50",
-            f"backfill {backfill.backfill_id} is building this study",
-            "wait for it, or cancel it in the Dagster UI; `paraspinal ui` goes on with one that was cut off",
-        )
 
 
 def _todo(

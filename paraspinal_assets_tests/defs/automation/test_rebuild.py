@@ -13,7 +13,7 @@ from paraspinal_assets.defs.automation import backfill
 from paraspinal_assets.defs.automation.batch import execute
 from paraspinal_assets.defs.automation.rebuild import Step, rebuild_step
 from paraspinal_assets.defs.automation.run_lock import exclusive
-from paraspinal_assets.defs.automation.runner import Progress, Selection, run_study
+from paraspinal_assets.defs.automation.runner import Selection
 from paraspinal_assets.defs.automation.sensors import rebuild_next
 from paraspinal_assets.defs.build import build_definitions
 from paraspinal_assets.defs.event_index import EventIndex
@@ -92,8 +92,6 @@ def test_one_backfill_at_a_time(built: BuiltStudy, instance: dg.DagsterInstance)
     again = step(built, instance, rebuild="second")
     assert again.backfill_id is None
     assert again.words == f"backfill {first.backfill_id} is in progress: nothing launched"
-    with pytest.raises(StudyError, match=f"E-STUDY-50.*backfill {first.backfill_id}"):
-        run_study(built.workspace, instance, Selection(), workers=1, progress=Progress())
     with pytest.raises(StudyError, match=f"E-STUDY-62.*backfill {first.backfill_id}"):
         refuse_at_work(instance)
 
