@@ -51,7 +51,7 @@ class LaunchError(ParaspinalError):
 
 
 class MachineError(ParaspinalError):
-    """A machine that is at fault, not an input: what it stopped is tried again by the next run."""
+    """A machine or its installation is at fault, not an input: what it stopped is tried again by the next run."""
 
 
 class StorageError(MachineError):

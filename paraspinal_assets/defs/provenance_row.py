@@ -16,9 +16,9 @@ from paraspinal_assets.defs.rules import RULES, waves
 from paraspinal_assets.defs.scan_asset import SCANS
 from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets.errors import StudyError
-from paraspinal_assets.study.database import quoted
 from paraspinal_assets.study.scan import Scan
 from paraspinal_assets.study.schema import schemas
+from paraspinal_assets.study.sql import quoted
 from paraspinal_assets.study.study_file import settings_digest
 
 PREVIEW: Final = "preview of "

@@ -11,11 +11,6 @@ from paraspinal_assets.errors import MachineError, ParaspinalError
 from paraspinal_assets.study.disk import disk_error
 from paraspinal_assets.study.scan import Scan
 
-OF_MACHINE: Final = frozenset(f"E-SEG-{number}" for number in ("02", "03", "04", "06", "31", "34"))
-"""Segmentation codes that say nothing of a scan: no such GPU, a network that this study may not use, a download,
-weights that were replaced, a licence, a package or GPU that failed. (Too large, out of memory and out of time are of
-the scan: tables do not wait for it.)"""
-
 INTERRUPTED: Final = "E-INTERRUPTED"
 """Code of a partition whose run was killed: what is on disk may be half of it, so it is built again."""
 
@@ -70,7 +65,7 @@ def failure_metadata(error: Exception, root: Path) -> dict[str, Any]:
         return {
             "code": error.code,
             "message": str(error),
-            "bad_input": not isinstance(error, MachineError) and error.code not in OF_MACHINE,
+            "bad_input": not isinstance(error, MachineError),
         }
     code = "E-INFRASTRUCTURE" if isinstance(error, OSError | MemoryError) else "E-UNEXPECTED"
     return {"code": code, "message": f"[{code}] {type(error).__name__}: {error}", "bad_input": False}

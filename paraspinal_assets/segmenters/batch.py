@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from paraspinal_assets.errors import ParaspinalError, SegmentationError
+from paraspinal_assets.errors import MachineError, ParaspinalError, SegmentationError
 from paraspinal_assets.imaging.labels import label_table
 from paraspinal_assets.imaging.volume import Volume
 from paraspinal_assets.imaging.volume_io import read_volume
@@ -281,7 +281,7 @@ def _result(
     except SystemExit as error:  # how the package reports licences and missing files
         return SegmentationFailure(
             scan.key,
-            SegmentationError(
+            MachineError(
                 "E-SEG-31",
                 f"{scan.key}: TotalSegmentator ended the program with {error.code!r}",
                 "check licence and weights with `paraspinal weights --check STUDY`",
@@ -290,7 +290,7 @@ def _result(
     except Exception as error:  # noqa: BLE001 - the batch goes on, whatever a package does with one scan
         return SegmentationFailure(
             scan.key,
-            SegmentationError(
+            MachineError(
                 "E-SEG-34",
                 f"{scan.key}: TotalSegmentator failed: {type(error).__name__}: {error}",
                 "look at the scan; if it is sound, report the message",

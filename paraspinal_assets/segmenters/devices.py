@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from paraspinal_assets.errors import SegmentationError
+from paraspinal_assets.errors import MachineError
 from paraspinal_assets.segmenters.machine import core_count, memory_bytes
 
 _log = logging.getLogger(__name__)
@@ -41,13 +41,13 @@ def resolve_device(wanted: str, *, fast: bool = False) -> str:
 
     Raises
     ------
-    SegmentationError
+    MachineError
         E-SEG-02.
     """
     name = wanted.replace("gpu", "cuda")
     kind, _, index = name.partition(":")
     if kind not in ("cpu", "cuda", "auto") or (index and not index.isdigit()):
-        raise SegmentationError("E-SEG-02", f"unknown device {wanted!r}", "use cpu, gpu, gpu:N or auto")
+        raise MachineError("E-SEG-02", f"unknown device {wanted!r}", "use cpu, gpu, gpu:N or auto")
     if kind == "cpu":
         return "cpu"
     import torch
@@ -57,7 +57,7 @@ def resolve_device(wanted: str, *, fast: bool = False) -> str:
         return f"cuda:{index}" if index else "cuda"
     seen = f"torch {torch.__version__} sees {count} GPUs, CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES')}"
     if kind == "cuda":
-        raise SegmentationError(
+        raise MachineError(
             "E-SEG-02",
             f"device {wanted!r} is not there: {seen}",
             f"start on a machine with a GPU, or set `device: cpu` and expect {CPU_MINUTES[fast]} minutes per scan",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from paraspinal_assets.errors import SegmentationError
+from paraspinal_assets.errors import MachineError
 from paraspinal_assets.imaging.labels import check_level
 from paraspinal_assets.segmenters import package
 from paraspinal_assets.segmenters.base import ScanInput, Segmentation, SegmentationFailure
@@ -101,13 +101,14 @@ class TotalSegmentatorSegmenter:
         Raises
         ------
         SegmentationError
-            Before the first scan: E-SEG-01 (weights missing), -02 (device), -03 (phantom network in a study
-            that is not synthetic).
+            E-SEG-01, before the first scan, if weights are missing.
+        MachineError
+            E-SEG-02 (device) or -03 (phantom network in a study that is not synthetic), before the first scan.
         """
         report = self.weights()
         require_weights(report)
         if report.phantom and not self.synthetic_allowed:
-            raise SegmentationError(
+            raise MachineError(
                 "E-SEG-03",
                 f"the weights in {report.folder} are the {PHANTOM_NOTE}, and this study is not marked synthetic",
                 "use the published weights (`paraspinal weights --fetch STUDY`)",

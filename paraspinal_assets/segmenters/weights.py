@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 from totalsegmentator.map_tasks_config import TASK_CONFIGS, TASK_ID_WEIGHTS_CONFIGS
 
-from paraspinal_assets.errors import SegmentationError
+from paraspinal_assets.errors import MachineError, SegmentationError
 
 Role = Literal["rough", "total", "vertebrae", "muscles", "bodies"]
 BodyTask = Literal["vertebrae_body", "vertebrae_pp"]
@@ -204,8 +204,10 @@ def fetch_weights(report: WeightsReport) -> WeightsReport:
 
     Raises
     ------
+    MachineError
+        E-SEG-04 when the download fails.
     SegmentationError
-        E-SEG-04 when the download fails; E-SEG-01 when files are missing afterwards.
+        E-SEG-01 when files are missing afterwards.
     """
     from totalsegmentator.libs import download_pretrained_weights
 
@@ -216,7 +218,7 @@ def fetch_weights(report: WeightsReport) -> WeightsReport:
             _move_aside(report.folder / network.spec.folder)
             download_pretrained_weights(network.spec.dataset)
     except (OSError, SystemExit, ValueError, zipfile.BadZipFile) as error:
-        raise SegmentationError(
+        raise MachineError(
             "E-SEG-04",
             f"downloading dataset {network.spec.dataset} from {network.spec.url} failed: {error}",
             "check the connection and proxy, or unpack that file into the weights folder by hand",

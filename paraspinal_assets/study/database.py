@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,9 @@ import duckdb
 
 from paraspinal_assets.errors import MachineError, StudyError
 from paraspinal_assets.study.disk import disk_error
-from paraspinal_assets.study.schema import TYPES, Column, TableSchema, schemas
+from paraspinal_assets.study.schema import TableSchema, schemas
+from paraspinal_assets.study.sql import quoted
+from paraspinal_assets.study.table_comments import describe, documentation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,9 +33,6 @@ UNREADABLE: Final = "E-STUDY-36"
 """A scan's file is missing or damaged."""
 
 _UNREADABLE: Final = (duckdb.IOException, duckdb.InvalidInputException, duckdb.BinderException)
-
-_COMMENT: Final = re.compile(r"(.*?)(?: \[([^\[\]]*)\])?", re.DOTALL)
-"""A column's comment: its meaning, and its unit in brackets if it has one."""
 
 
 class Database:
@@ -140,7 +138,7 @@ class Database:
         connection = self._connect(read_only=True)
         try:
             connection.execute("BEGIN")
-            found = {name: _documentation(connection, name) for name in _tables(connection)}
+            found = {name: documentation(connection, name) for name in _tables(connection)}
             known = [name for name in schemas() if name in found]
             return [
                 (found[name], connection.execute(f"SELECT * FROM {quoted(name)}").df())
@@ -158,7 +156,7 @@ class Database:
                 connection.register("incoming", schema.conform(frame))
                 connection.execute(f"CREATE OR REPLACE TABLE {quoted(name)} AS SELECT * FROM incoming")
                 connection.unregister("incoming")
-                _describe(connection, name, schema)
+                describe(connection, name, schema)
 
     def merge_scans(
         self,
@@ -204,7 +202,7 @@ class Database:
                 known = {}
                 connection.execute("DELETE FROM _loaded WHERE table_name = ?", [name])
                 connection.execute(f"CREATE OR REPLACE TABLE {quoted(name)} ({schema.columns_sql()})")
-                _describe(connection, name, schema)
+                describe(connection, name, schema)
             changed = sorted(key for key, (version, _) in files.items() if known.get(key) != version)
             gone = sorted(set(known) - set(files))
             for keys in filter(None, (changed, gone)):
@@ -236,41 +234,11 @@ class Database:
             connection.close()
 
 
-def quoted(name: str) -> str:
-    """A table or column name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 def _tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
     rows = connection.execute(
         "SELECT table_name FROM duckdb_tables() WHERE NOT starts_with(table_name, '_') ORDER BY 1"
     ).fetchall()
     return [str(row[0]) for row in rows]
-
-
-def _documentation(connection: duckdb.DuckDBPyConnection, name: str) -> TableSchema:
-    """The schema that `_describe` stored, covariates included."""
-    description = connection.execute(
-        "SELECT comment FROM duckdb_tables() WHERE table_name = ?", [name]
-    ).fetchone()
-    rows = connection.execute(
-        "SELECT column_name, data_type, comment FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index",
-        [name],
-    ).fetchall()
-    known = schemas().get(name)
-    types = {sql: kind for kind, (sql, _) in TYPES.items()}
-    columns = []
-    for column, sql, comment in rows:
-        text = _COMMENT.fullmatch(comment or "")
-        meaning, unit = text.groups("") if text else (comment or "", "")
-        columns.append(Column(str(column), types.get(str(sql), "text"), unit, meaning))
-    return TableSchema(
-        name,
-        (description[0] if description else None) or "",
-        known.key if known else (),
-        tuple(columns),
-        known.section if known else "",
-    )
 
 
 def _versions(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, str]:
@@ -305,15 +273,3 @@ def _insert(
             f"table {name}: a scan's file cannot be read: {error}",
             "run again: the scan is measured anew",
         ) from error
-
-
-def _describe(connection: duckdb.DuckDBPyConnection, name: str, schema: TableSchema) -> None:
-    """Store the documentation of a table in the database itself."""
-    connection.execute(f"COMMENT ON TABLE {quoted(name)} IS {_literal(schema.description)}")
-    for column in schema.columns:
-        text = f"{column.meaning} [{column.unit}]" if column.unit else column.meaning
-        connection.execute(f"COMMENT ON COLUMN {quoted(name)}.{quoted(column.name)} IS {_literal(text)}")
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

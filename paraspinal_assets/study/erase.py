@@ -12,7 +12,8 @@ from pathlib import Path
 import duckdb
 
 from paraspinal_assets.study.complete import TEMPORARY_PREFIX
-from paraspinal_assets.study.database import Database, quoted
+from paraspinal_assets.study.database import Database
+from paraspinal_assets.study.sql import quoted
 from paraspinal_assets.study.store import ARTIFACTS, StudyStore
 from paraspinal_assets.study.traces import Traces
 

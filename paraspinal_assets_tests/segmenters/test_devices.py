@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from paraspinal_assets.errors import SegmentationError
+from paraspinal_assets.errors import MachineError
 from paraspinal_assets.segmenters import machine
 from paraspinal_assets.segmenters.devices import lanes, own_device, resolve_device
 
@@ -31,7 +31,7 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_gpu")
 def test_a_missing_gpu_is_refused_or_said_with_an_estimate(caplog):
-    with pytest.raises(SegmentationError, match=r"E-SEG-02.*sees 0 GPUs[\s\S]*10 to 30 minutes per scan"):
+    with pytest.raises(MachineError, match=r"E-SEG-02.*sees 0 GPUs[\s\S]*10 to 30 minutes per scan"):
         resolve_device("gpu")
     assert resolve_device("cpu") == "cpu"
     assert caplog.text == ""
@@ -48,9 +48,9 @@ def test_a_gpu_is_taken_by_number_or_as_any():
         "cuda:1",
         "cpu",
     ]
-    with pytest.raises(SegmentationError, match="E-SEG-02"):
+    with pytest.raises(MachineError, match="E-SEG-02"):
         resolve_device("gpu:2")
-    with pytest.raises(SegmentationError, match="unknown device"):
+    with pytest.raises(MachineError, match="unknown device"):
         resolve_device("tpu")
 
 

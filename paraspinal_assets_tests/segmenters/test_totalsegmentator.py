@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from paraspinal_assets.errors import SegmentationError
+from paraspinal_assets.errors import MachineError, SegmentationError
 from paraspinal_assets.imaging.labels import body_label, rest_label
 from paraspinal_assets.imaging.reasons import REASONS
 from paraspinal_assets.imaging.volume import Volume
@@ -60,7 +60,7 @@ def instead_of_networks(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object
 
 
 def test_phantom_network_refuses_people(network_dir, tmp_path):
-    with pytest.raises(SegmentationError, match=r"E-SEG-03.*not for patients"):
+    with pytest.raises(MachineError, match=r"E-SEG-03.*not for patients"):
         segmenter(network_dir, tmp_path, synthetic_allowed=False).segment([])
 
 

@@ -6,7 +6,7 @@ from zipfile import BadZipFile
 
 import pytest
 
-from paraspinal_assets.errors import SegmentationError
+from paraspinal_assets.errors import MachineError, SegmentationError
 from paraspinal_assets.segmenters.weights import (
     check_weights,
     fetch_weights,
@@ -105,5 +105,5 @@ def test_failed_download_is_one_error(monkeypatch, tmp_path, error):
         raise error
 
     monkeypatch.setattr("totalsegmentator.libs.download_pretrained_weights", download)
-    with pytest.raises(SegmentationError, match=f"E-SEG-04.*{error}"):
+    with pytest.raises(MachineError, match=f"E-SEG-04.*{error}"):
         fetch_weights(check_weights(tmp_path))

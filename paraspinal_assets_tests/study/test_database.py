@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from paraspinal_assets.errors import MachineError, StudyError
-from paraspinal_assets.study.database import Database, quoted
+from paraspinal_assets.study.database import Database
 from paraspinal_assets.study.kept_texts import recall
 from paraspinal_assets.study.schema import Column, TableSchema, schemas
 
@@ -136,7 +136,6 @@ def test_ids_that_look_like_sql_are_values(database, tmp_path):
         database.query("SELECT count(*) AS n FROM levels WHERE participant = ?", ["1' OR '1'='1"])["n"][0]
         == 0
     )
-    assert quoted('a"b') == '"a""b"'
 
 
 def test_replace_is_all_or_nothing(database):

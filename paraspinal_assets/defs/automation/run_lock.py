@@ -18,6 +18,8 @@ from paraspinal_assets.study.store import StudyStore
 
 COMMAND: Final = ".run.lock"
 WORKERS: Final = ".run.workers"
+LOOKING_S: Final = 0.5
+"""A command waits so long for a lock that may be held by one who only looks whether it is free."""
 ENDING_S: Final = 60.0
 """How long workers may take to end after their command was killed; the slowest is one that waits for a disk."""
 
@@ -32,15 +34,13 @@ def exclusive(store: StudyStore) -> Iterator[None]:
     workers notice at once, but one may be in the middle of a write: the next command waits for them.
     """
     with open(store.root / COMMAND, "a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked(lock, LOOKING_S):
             lock.seek(0)
             raise StudyError(
                 "E-STUDY-50",
                 f"{lock.read().strip() or 'another process'} is running this study",
                 "wait for it, or stop it",
-            ) from None
+            )
         lock.truncate(0)
         lock.write(f"process {os.getpid()} on {socket.gethostname()}")
         lock.flush()
@@ -51,29 +51,31 @@ def exclusive(store: StudyStore) -> Iterator[None]:
 def is_at_work(store: StudyStore) -> bool:
     """Whether a command holds the study now."""
     with open(store.root / COMMAND, "a+") as lock:
+        return not _locked(lock, 0.0)
+
+
+def _locked(lock: IO[str], patience_s: float) -> bool:
+    """Take a lock, if it is free now or within some seconds."""
+    deadline = time.monotonic() + patience_s
+    while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.05)
+        else:
             return True
-    return False
 
 
 def _wait_for_workers(path: Path) -> None:
-    deadline = time.monotonic() + ENDING_S
     with open(path, "a") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise StudyError(
-                        "E-STUDY-50",
-                        "the command that ran this study was killed and one of its workers is still at work",
-                        f"find it with `fuser {path}` and stop it",
-                    ) from None
-                time.sleep(0.05)
-            else:
-                return
+        if not _locked(lock, ENDING_S):
+            raise StudyError(
+                "E-STUDY-50",
+                "the command that ran this study was killed and one of its workers is still at work",
+                f"find it with `fuser {path}` and stop it",
+            )
 
 
 def begin_worker(root: Path, command: Connection, variables: Mapping[str, str]) -> None:

@@ -19,7 +19,7 @@ from paraspinal_assets.defs.segmentation.segmenter import (
     uses_network,
 )
 from paraspinal_assets.defs.workspace import Workspace
-from paraspinal_assets.errors import SegmentationError
+from paraspinal_assets.errors import MachineError
 from paraspinal_assets.imaging.labels import label_table, shift_levels
 from paraspinal_assets.imaging.reasons import REASONS
 from paraspinal_assets.segmenters.base import ScanInput, Segmentation
@@ -100,7 +100,7 @@ def _check_weights(scan: Scan, item: Segmentation, workspace: Workspace) -> None
     """Refuse what other weights made than those from which this run decided what is stale."""
     recorded, used = segmenter_version(workspace, scan).get("weights"), item.model.get("weights")
     if used != recorded:
-        raise SegmentationError(
+        raise MachineError(
             "E-SEG-06",
             f"{scan.key}: weights {used} made this segmentation, weights {recorded} were there when the run began",
             "let nobody replace weights during a run, and run again",
