@@ -22,7 +22,13 @@ from paraspinal_assets.segmenters import package
 from paraspinal_assets.segmenters.base import ScanInput, Segmentation, SegmentationFailure
 from paraspinal_assets.segmenters.compose import LabelComposer
 from paraspinal_assets.segmenters.devices import lanes
-from paraspinal_assets.segmenters.gates import check_intensities, check_size, output_verdict
+from paraspinal_assets.segmenters.gates import (
+    check_intensities,
+    check_size,
+    memory_estimate,
+    memory_for_scans,
+    output_verdict,
+)
 from paraspinal_assets.segmenters.inference import (
     TOTAL_NUMBERS,
     Prediction,
@@ -36,7 +42,7 @@ from paraspinal_assets.segmenters.turns import Turns
 from paraspinal_assets.segmenters.weights import BodyTask, NetworkSpec, WeightsReport
 
 LOOKAHEAD: Final = 2
-"""Scans for every lane that are begun before the first of those in work is handed over."""
+"""Scans for every lane that are begun before the first of those in work is handed over; fewer if they are large."""
 
 
 @dataclass(frozen=True)
@@ -252,22 +258,31 @@ def in_parallel(worker: Worker, scans: Iterable[ScanInput]) -> Iterator[Segmenta
     """Read the next scans and judge the last ones while the networks work on this one."""
     pools = [ThreadPoolExecutor(worker.lanes, step) for step in ("read", "infer", "finish")]
     reader, runner, finisher = pools
-    waiting: deque[Future[Segmentation | SegmentationFailure]] = deque()
+    waiting: deque[tuple[Future[Segmentation | SegmentationFailure], int]] = deque()
+    most, memory = LOOKAHEAD * worker.lanes, memory_for_scans()
     try:
         if worker.reuse:
             # Beside the reading of the first scans. Its errors come again with each of them.
             runner.submit(worker.load)
         for scan in scans:
+            needed = _memory_needed(scan)
+            while waiting and (len(waiting) > most or sum(n for _, n in waiting) + needed > memory):
+                yield waiting.popleft()[0].result()
             ready = reader.submit(worker.read, scan)
             inferred = runner.submit(worker.infer, scan, ready)
-            waiting.append(finisher.submit(_result, worker, scan, inferred))
-            if len(waiting) > LOOKAHEAD * worker.lanes:
-                yield waiting.popleft().result()
+            waiting.append((finisher.submit(_result, worker, scan, inferred), needed))
         while waiting:
-            yield waiting.popleft().result()
+            yield waiting.popleft()[0].result()
     finally:
         for pool in pools:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _memory_needed(scan: ScanInput) -> int:
+    try:
+        return memory_estimate(grid_of_file(scan.ct_path))
+    except Exception:  # noqa: BLE001 - it comes again when the scan is read, and belongs to it there
+        return 0
 
 
 def _result(

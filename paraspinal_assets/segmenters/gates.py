@@ -36,7 +36,7 @@ def check_size(name: str, grid: Grid, *, limit_bytes: int | None = None) -> None
     grid
         Grid of the CT, from its header.
     limit_bytes
-        Memory for one scan; 80 % of what this process may use when None.
+        Memory for one scan; `memory_for_scans` when None.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def check_size(name: str, grid: Grid, *, limit_bytes: int | None = None) -> None
             "exclude the scan, or give the series that covers the thorax",
         )
     needed = memory_estimate(grid)
-    limit = limit_bytes or int(0.8 * memory_bytes())
+    limit = limit_bytes or memory_for_scans()
     if needed > limit:
         shape = "x".join(map(str, grid.shape))
         raise SegmentationError(
@@ -62,6 +62,11 @@ def check_size(name: str, grid: Grid, *, limit_bytes: int | None = None) -> None
             "resample the series to 0.5 mm or more, or segment it on a machine with more memory"
             " (`paraspinal run --retry-failed`)",
         )
+
+
+def memory_for_scans() -> int:
+    """Bytes for all scans in work at once: 80 % of what this process may use."""
+    return int(0.8 * memory_bytes())
 
 
 def memory_estimate(grid: Grid) -> int:

@@ -306,6 +306,36 @@ def test_a_scan_larger_than_memory_is_refused_from_its_header(network_dir, tmp_p
     assert (item.error.code, item.reason) == ("E-SEG-15", "scan_too_large")
 
 
+def test_scans_in_work_at_once_fit_into_memory_together(
+    instead_of_networks, network_dir, tmp_path, phantom_ct, monkeypatch
+):
+    """Four lanes, memory for two scans; one that is read beside them counts too."""
+    in_work, most, lock = set(), [], threading.Lock()
+    read, finish = batch.Worker.read, batch.Worker.finish
+
+    def begin(worker: batch.Worker, scan: ScanInput) -> batch.Ready:
+        with lock:
+            in_work.add(scan.key)
+            most.append(len(in_work))
+        return read(worker, scan)
+
+    def end(worker: batch.Worker, scan: ScanInput, inferred: batch.Inferred) -> Segmentation:
+        with lock:
+            in_work.remove(scan.key)
+        return finish(worker, scan, inferred)
+
+    one = batch.memory_estimate(batch.grid_of_file(phantom_ct))
+    monkeypatch.setattr(batch, "memory_for_scans", lambda: 2 * one)
+    monkeypatch.setattr(batch, "lanes", lambda _: 4)
+    monkeypatch.setattr(batch.Worker, "read", begin)
+    monkeypatch.setattr(batch.Worker, "finish", end)
+    instead_of_networks += [None] * 8
+    scans = [ScanInput(f"exam5-{i}", phantom_ct) for i in range(8)]
+    items = list(segmenter(network_dir, tmp_path).segment(scans))
+    assert [item.key for item in items] == [scan.key for scan in scans]
+    assert max(most) == 2
+
+
 def test_home_is_private_and_silent(network_dir, tmp_path, instead_of_networks, phantom_ct, monkeypatch):
     for pod in ("pod-a", "pod-b"):  # with one folder, and processes of the same number
         monkeypatch.setattr(socket, "gethostname", lambda pod=pod: pod)
