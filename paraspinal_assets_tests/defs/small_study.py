@@ -9,7 +9,7 @@ import pandas as pd
 
 from paraspinal_assets.imaging.labels import label_table
 from paraspinal_assets.imaging.volume import Volume
-from paraspinal_assets.imaging.volume_io import write_volume
+from paraspinal_assets.imaging.volume_io import read_volume, write_volume
 from paraspinal_assets.phantom.anatomy import make_phantom
 from paraspinal_assets.phantom.parameters import tiny_parameters
 
@@ -84,3 +84,14 @@ def write_scan(root: Path, exam: str, person: str, *, muscle_hu: float = 20.0, w
         target = root / folder / exam / f"{person}.nii.gz"
         target.parent.mkdir(parents=True, exist_ok=True)
         write_volume(target, volume)
+
+
+def write_reader_masks(root: Path, exam: str, person: str) -> Path:
+    """Masks of a reader who agrees with the imported segmentation, one file per class; returns their folder."""
+    labels = read_volume(root / "masks" / exam / f"{person}.nii.gz")
+    folder = root / "readers" / exam / person
+    folder.mkdir(parents=True)
+    for name, value in class_values().items():
+        mask = (labels.data == value).astype(np.uint8)
+        write_volume(folder / f"{name}.nii.gz", Volume(mask, labels.affine))
+    return folder

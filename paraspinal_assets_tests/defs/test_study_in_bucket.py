@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from paraspinal_assets.errors import StorageError, StudyError
 from paraspinal_assets.study.erase import published_objects
 from paraspinal_assets.study.place import WORK_VARIABLE, StudyPlace
 from paraspinal_assets_tests.defs.conftest import BuiltStudy
-from paraspinal_assets_tests.defs.small_study import PEOPLE, write_scan
+from paraspinal_assets_tests.defs.small_study import PEOPLE, write_reader_masks, write_scan
 from paraspinal_assets_tests.study import object_storage
 from paraspinal_assets_tests.study.object_storage import Server, rclone_server
 
@@ -64,6 +65,15 @@ class Case:
         self.replace("people.csv", folder)
         self.one_table = self.run(SCANS)
         self.ages = self.workspace.database.read("clinical")["age"]
+
+        shutil.copytree(built_once / "masks", folder / "masks", dirs_exist_ok=True)
+        for path in write_reader_masks(folder, "exam5", "1001").iterdir():
+            self.replace(path.relative_to(folder).as_posix(), folder)
+        text = (built_once / "study.yaml").read_text()
+        (folder / "study.yaml").write_text(text.replace("review.csv}", "review.csv, masks: readers}"))
+        self.replace("study.yaml", folder)
+        self.with_readers = self.run(SCANS | {"reader_agreement"})
+        self.agreement = self.workspace.database.read("reader_agreement")
 
         self.published = [published_objects(self.workspace.store)]
         self.forgotten = paraspinal("forget", "1003", ADDRESS)
@@ -159,6 +169,12 @@ def test_an_edited_table_is_seen(case: Case) -> None:
     assert "clinical" in case.one_table.materialized
     assert "ct_nifti" not in case.one_table.materialized
     assert sorted(case.ages) == sorted(case.people["age"])
+
+
+def test_masks_of_readers_are_read_from_there(case: Case) -> None:
+    assert case.with_readers.failed == {}
+    assert set(case.agreement["participant"]) == {"1001"}
+    assert (case.agreement["dice"] == 1).all()
 
 
 def test_another_work_folder_is_refused(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
