@@ -32,6 +32,23 @@ def test_masks_are_compared_and_a_changed_one_again(built: BuiltStudy) -> None:
     assert row["dice"] == pytest.approx(2 * left / (left + right), abs=1e-12)
 
 
+def test_masks_that_cannot_be_compared_are_named(built: BuiltStudy) -> None:
+    folder = write_reader_masks(built.root, "exam5", "1001")
+    write_reader_masks(built.root, "exam6", "1002")
+    (folder / "autochthon_left.nii.gz").write_bytes(b"not a mask")
+    (built.root / "masks" / "exam6" / "1002.nii.gz").write_bytes(b"no segmentation")
+    built.edit("study.yaml", "decisions: review.csv", "decisions: review.csv, masks: readers")
+    built.run()
+    assert built.workspace.database.read("reader_agreement").empty
+    problems = built.workspace.database.read("reader_agreement_problems")
+    assert [tuple(row) for row in problems[["exam", "participant", "code"]].to_numpy()] == [
+        ("exam5", "1001", "E-VOL-02"),
+        ("exam6", "1002", "E-VOL-02"),
+    ]
+    page = (built.root / "report" / "report.html").read_text()
+    assert "Scans with manual masks that could not be compared" in page
+
+
 def half_is_gone(path: Path) -> tuple[int, int]:
     """Take every second voxel from a mask; the numbers that are left and that there were."""
     image = nib.load(path)

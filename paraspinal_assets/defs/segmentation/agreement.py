@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from paraspinal_assets.defs.event_index import Record
 from paraspinal_assets.defs.table_asset import TableContext, Tables, table_asset
+from paraspinal_assets.imaging.reasons import REASONS
 from paraspinal_assets.segmenters.base import ScanInput, Segmentation
 from paraspinal_assets.study.scan import Scan
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 @table_asset(
     group="segmentation",
     inputs=["segmentation", "ct_nifti", "reader_masks"],
-    code_version="3",
+    code_version="4",
     kinds={"python", "duckdb"},
     settings=lambda study: {
         "levels": study.levels,
@@ -34,21 +36,22 @@ def reader_agreement(context: TableContext) -> Tables:
 
     workspace = context.workspace
     frames: list[pd.DataFrame] = []
-    unread: list[str] = []
+    left_out: list[tuple[str, str, str, str]] = []
     records = context.records("segmentation")
     for key in context.scans if workspace.study.readers.masks else ():
         scan = Scan.from_key(key)
-        record = records.get(key)
-        if record is None or record.failure is not None or record.note is not None:
-            continue
         source = workspace.reader_source(scan)
-        if source is None or not source.is_folder():
+        if source is None:
+            continue
+        why = _not_segmented(records.get(key))
+        if why is not None:
+            left_out.append((scan.exam, scan.participant, *why))
             continue
         with source.on_disk() as path:
             inputs = ScanInput(key, workspace.store.fetch(scan, "ct"), path)
             item = next(iter(ImportedSegmenter(workspace.study.levels).segment([inputs])))
         if not isinstance(item, Segmentation):
-            unread.append(str(item.error))
+            left_out.append((scan.exam, scan.participant, item.error.code, item.error.message))
             continue
         study = workspace.study
         rows = agreement_rows(
@@ -57,10 +60,23 @@ def reader_agreement(context: TableContext) -> Tables:
         frames.append(rows.assign(exam=scan.exam, participant=scan.participant))
     table = pd.concat(frames, ignore_index=True) if frames else _nothing()
     summary = agreement_summary(table)
+    problems = pd.DataFrame(left_out, columns=["exam", "participant", "code", "message"], dtype="string")
     return Tables(
-        {"reader_agreement": table, "reader_agreement_summary": summary},
-        metadata={"scans compared": len(frames), "masks that could not be read": "; ".join(unread) or "none"},
+        {
+            "reader_agreement": table,
+            "reader_agreement_summary": summary,
+            "reader_agreement_problems": problems,
+        },
+        metadata={"scans compared": len(frames), "scans left out": len(left_out)},
     )
+
+
+def _not_segmented(record: Record | None) -> tuple[str, str] | None:
+    """Code and words where there is nothing to compare a reader's masks with."""
+    if record is not None and record.failure is not None:
+        return record.failure.code, record.failure.message
+    code = "segmentation_missing" if record is None else record.note
+    return None if code is None else (code, REASONS[code])
 
 
 def _volumes(scan: Scan, context: TableContext) -> tuple[Volume, Volume]:

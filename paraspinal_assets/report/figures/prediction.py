@@ -161,7 +161,8 @@ def decision_curves(curves: pd.DataFrame, *, models: Sequence[str], estimate: st
                 linestyle=LINES[number % len(LINES)],
                 label=model,
             )
-        best = float(shown["net_benefit"].max()) if len(shown) else 0.1
+        # Where no model is of use at any threshold, the axis still needs a height.
+        best = max(float(shown["net_benefit"].max()), 0.01) if len(shown) else 0.1
         useful = shown[shown["net_benefit"] > 0.02 * best]
         right = float(useful["threshold"].max()) if len(useful) else 0.5
         axis.set(

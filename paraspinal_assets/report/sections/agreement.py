@@ -6,6 +6,7 @@ from typing import Final
 
 import pandas as pd
 
+from paraspinal_assets.imaging.reasons import REASONS
 from paraspinal_assets.report.blocks import Block, Formats, Section, Source, figure, table
 from paraspinal_assets.report.figures.change import bland_altman_plot
 from paraspinal_assets.report.measures import measure
@@ -29,7 +30,7 @@ def agreement(source: Source) -> Section:
     section = Section("agreement", "Agreement with readers")
     found = source.get("reader_agreement", "structure")
     if found is None:
-        return section.add(source.absent("reader_agreement", "structure"))
+        return section.add(source.absent("reader_agreement", "structure"), _left_out(source))
     measures = [name for name in AGREEMENT if name in found.columns]
     means = found.groupby("structure", sort=False)[measures].agg("mean").reset_index()
     means.insert(1, "n", found.groupby("structure", sort=False).size().to_numpy())
@@ -47,7 +48,21 @@ def agreement(source: Source) -> Section:
             if {column, reader} <= set(read.columns) and len(read[[column, reader]].dropna()) >= 3:
                 pairs = read.rename(columns={column: "first", reader: "second"})
                 section.add(figure(bland_altman_plot(pairs, measure=column, what=what)))
-    return section.add(_limits(source))
+    return section.add(_limits(source), _left_out(source))
+
+
+def _left_out(source: Source) -> Block | None:
+    """Scans with masks that could not be compared, by reason."""
+    found = source.get("reader_agreement_problems", "code")
+    if found is None:
+        return None
+    rows = found["code"].map(lambda code: REASONS.get(code, code)).value_counts().sort_index().reset_index()
+    return table(
+        rows.set_axis(["reason", "n"], axis=1),
+        {"reason": "Reason", "n": "Scans"},
+        caption="Scans with manual masks that could not be compared",
+        formats={"n": count},
+    )
 
 
 def _limits(source: Source) -> Block | None:
