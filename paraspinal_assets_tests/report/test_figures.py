@@ -120,6 +120,13 @@ def test_prediction_figures_show_the_models_asked_for(tables, draw):
     assert set(drawing.data["estimate"]) == {"out_of_fold"}
 
 
+@pytest.mark.filterwarnings("error")
+def test_curves_of_models_that_are_of_no_use_are_drawn(tables):
+    """Where nobody's risk reaches the lowest threshold, all net benefits are 0."""
+    curves = tables["decision_curve"].assign(net_benefit=0.0)
+    prediction.decision_curves(curves, models=["vBMD", "Volume"])
+
+
 def test_change_is_shown_in_cubic_centimetres():
     table = pd.DataFrame({"measure": "volume", "change_per_year": [-2000.0, -1000.0, np.nan]})
     assert "mean -1.5" in change.longitudinal_change(table, measures=["volume"]).svg()
