@@ -90,7 +90,7 @@ class ImportedSegmenter:
         if path is None or not path.exists():
             raise SegmentationError(
                 "E-SEG-20",
-                f"{scan.key}: no segmentation at {path}",
+                f"{scan.key}: no segmentation" + (f" at {path}" if path else ""),
                 "check this exam's segmentation folder in the study file, or choose another segmenter",
             )
         grid = grid_of_file(scan.ct_path)
