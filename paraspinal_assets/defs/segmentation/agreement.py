@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @table_asset(
     group="segmentation",
     inputs=["segmentation", "ct_nifti", "reader_masks"],
-    code_version="3",
+    code_version="4",
     kinds={"python", "duckdb"},
     settings=lambda study: {
         "levels": study.levels,
@@ -30,6 +30,7 @@ def reader_agreement(context: TableContext) -> Tables:
     import pandas as pd
 
     from paraspinal_assets.imaging.agreement_tables import agreement_rows, agreement_summary
+    from paraspinal_assets.imaging.reasons import REASONS
     from paraspinal_assets.segmenters.imported import ImportedSegmenter
 
     workspace = context.workspace
@@ -49,6 +50,9 @@ def reader_agreement(context: TableContext) -> Tables:
             item = next(iter(ImportedSegmenter(workspace.study.levels).segment([inputs])))
         if not isinstance(item, Segmentation):
             unread.append(str(item.error))
+            continue
+        if not item.labels.data.any():
+            unread.append(f"{key}: {REASONS[item.reason or 'empty_segmentation']}")
             continue
         study = workspace.study
         rows = agreement_rows(
