@@ -13,6 +13,7 @@ from paraspinal_assets.errors import DicomError, StudyError
 from paraspinal_assets.imaging.dicom import HeaderIndex, SeriesRule, private_details, read_series
 from paraspinal_assets.imaging.labels import SPINE
 from paraspinal_assets.imaging.measure import measure_scan
+from paraspinal_assets.imaging.reasons import REASONS
 from paraspinal_assets.imaging.volume_io import write_volume
 from paraspinal_assets.segmenters.base import ScanInput, SegmentationFailure
 from paraspinal_assets.segmenters.imported import ImportedSegmenter
@@ -22,10 +23,21 @@ from paraspinal_assets.study.store import StudyStore
 PATH = click.Path(path_type=Path)
 
 
+def _nifti_name(context: click.Context, parameter: click.Parameter, value: Path) -> Path:
+    """A path that is meant for a NIfTI file, before a series is read for it."""
+    if not value.name.endswith((".nii", ".nii.gz")) or value.is_dir():
+        raise click.BadParameter(f"{value} is not the name of a NIfTI file; name it like ct.nii.gz")
+    return value
+
+
 @click.command()
 @click.argument("dicom_folder", type=PATH)
 @click.option(
-    "--out", type=PATH, required=True, help="NIfTI file to write (.nii.gz); a .json sidecar goes beside it."
+    "--out",
+    type=PATH,
+    required=True,
+    callback=_nifti_name,
+    help="NIfTI file to write (.nii.gz); a .json sidecar goes beside it.",
 )
 @click.option("--study", type=STUDY_TYPE, default=None, help="Study file whose series rule to use.")
 @click.option("--exam", default=None, help="Exam of the study whose series rule to use.")
@@ -99,6 +111,9 @@ def measure(
         click.echo("bone.csv is of whole vertebrae: the segmentation has no vertebral bodies", err=True)
     if item.model.get("overlapping_voxels"):
         click.echo(f"{item.model['overlapping_voxels']} voxels lie in more than one mask", err=True)
+    for code in (item.reason, *item.findings):
+        if code is not None and code != "missing_level":  # its levels are named above
+            click.echo(f"Doubtful ({code}): {REASONS[code]}", err=True)
 
 
 def _levels(text: str) -> tuple[str, ...]:

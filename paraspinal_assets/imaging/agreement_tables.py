@@ -38,7 +38,8 @@ def agreement_rows(
     levels
         Vertebral levels to compare, beside the muscle left, right and both: each vertebra, and the muscle in
         its slab. Either volume is cut by its own vertebrae, so that levels named or ended otherwise count as
-        disagreement; a reader's volume without any vertebra is cut by those of the segmentation.
+        disagreement; a reader's volume without any vertebra is cut by those of the segmentation. Of a reader who
+        drew one side only, that side is compared and nothing that is of both.
     slab
         Rule by which a level gets its slices, see `levels.SlabRule`.
 
@@ -108,10 +109,13 @@ def _masks(
     labels: Volume, reader: Volume, levels: Sequence[str], rule: SlabRule
 ) -> Iterator[tuple[str, Mask, Mask]]:
     """Every structure with its mask in either volume."""
+    both_drawn = all((reader.data == value).any() for value in SIDES["both"])
     for side, values in SIDES.items():
-        yield f"muscle_{side}", np.isin(labels.data, values), np.isin(reader.data, values)
-    both = SIDES["both"]
-    mine, theirs = np.isin(labels.data, both), np.isin(reader.data, both)
+        mine, theirs = np.isin(labels.data, values), np.isin(reader.data, values)
+        if side == "both" and not both_drawn:
+            theirs[:] = False
+        yield f"muscle_{side}", mine, theirs
+    # What `mine` and `theirs` are now, after the last of `SIDES`, is of both.
     slabs, read = level_slabs(labels, levels, rule=rule), level_slabs(reader, levels, rule=rule)
     for level in levels:
         slab = read.get(level) if read else slabs.get(level)

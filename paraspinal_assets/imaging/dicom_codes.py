@@ -11,7 +11,8 @@ from typing import Any, Final
 from paraspinal_assets.errors import DicomError
 
 REMEDIES: Final[dict[str, str]] = {
-    "E-DICOM-01": "check the path of the scan in the study file; it must hold one CT examination",
+    "E-DICOM-01": "check the path of the scan in the study file; it must be a folder with the DICOM files of one CT"
+    " (unpacked), or lead to a NIfTI file, such as `pattern: '{participant}/ct.nii.gz'`",
     "E-DICOM-02": "copy the file again from the archive (`paraspinal convert` names it), or exclude the scan",
     "E-DICOM-03": "send the axial CT series, or relax the series rule of the study file",
     "E-DICOM-04": "narrow the series rule, by kernel, slice_thickness_mm, choose or series_description"

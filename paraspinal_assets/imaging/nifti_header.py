@@ -65,6 +65,10 @@ class Header:
 
 def parse_header(raw: bytes, path: Path) -> Header:
     """Read and check the fixed header (348 bytes of NIfTI-1, 540 of NIfTI-2)."""
+    if raw[:4] == b"NRRD":
+        raise VolumeError(
+            "E-VOL-01", f"{path}: an NRRD file, not NIfTI", "export it as NIfTI (.nii.gz), as 3D Slicer can"
+        )
     order = next((o for o in "<>" if struct.unpack(o + "i", raw[:4])[0] in (348, 540)), None)
     if order is None:
         raise VolumeError(

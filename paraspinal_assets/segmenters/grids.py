@@ -75,7 +75,7 @@ def fit_to_grid(
         f"  segmentation: {found.describe()}\n  CT {names[1]}: {expected.describe()}",
         "check that the segmentation belongs to this CT"
         if covered == 0
-        else "segment this CT again, or set `resample: true` in the segmenter's options",
+        else "segment this CT again, or set `segmentation.resample: true` in the study file",
     )
 
 

@@ -45,8 +45,8 @@ class ImportedSegmenter:
     names
         Class name -> file name without ending, for folders whose files are called otherwise.
     bodies
-        Class whose file, or value in the multi-label file, holds the vertebral bodies of all levels; None to
-        ignore bodies. Where it is absent the whole vertebra carries its ``rest`` value.
+        Class whose file holds the vertebral bodies of all levels; None to ignore bodies. Where it is absent
+        the whole vertebra carries its ``rest`` value.
     resample
         Bring masks of another grid to the CT's by nearest neighbour instead of refusing them.
 
@@ -67,7 +67,7 @@ class ImportedSegmenter:
         """Options that change voxels; the files themselves are inputs with a digest of their own."""
         return {
             "segmenter": "imported",
-            "rules": "2",
+            "rules": "3",
             "levels": ",".join(self.levels),
             "label_map": ",".join(f"{k}={v}" for k, v in sorted((self.label_map or {}).items())),
             "names": ",".join(f"{k}={v}" for k, v in sorted((self.names or {}).items())),
@@ -90,7 +90,7 @@ class ImportedSegmenter:
         if path is None or not path.exists():
             raise SegmentationError(
                 "E-SEG-20",
-                f"{scan.key}: no segmentation at {path}",
+                f"{scan.key}: no segmentation" + (f" at {path}" if path else ""),
                 "check this exam's segmentation folder in the study file, or choose another segmenter",
             )
         grid = grid_of_file(scan.ct_path)
@@ -107,11 +107,15 @@ class ImportedSegmenter:
             values, model["labels_from"] = values_of(
                 source.multi_label, self.label_map, [*wanted, self.bodies or ""]
             )
-            body_value = values.pop(self.bodies or "", None)
+            body_value = values.pop(self.bodies or "", 0)
+            if body_value and (data == body_value).any():
+                raise SegmentationError(
+                    "E-SEG-23",
+                    f"{source.multi_label}: {self.bodies} is one label for all levels, so that a body has no level",
+                    f"give whole vertebrae in this file, and the bodies beside it as {self.bodies}.nii.gz",
+                )
             data = self._fit(data, found, source.multi_label, scan, grid)
             composer.add_values(data, values)
-            if body_value is not None:
-                composer.add_bodies(data == body_value)
             present = list(values)
         if self.bodies and self.bodies in source.files:
             composer.add_bodies(self._mask(source.files[self.bodies], scan, grid))

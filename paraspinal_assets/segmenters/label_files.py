@@ -164,7 +164,7 @@ def values_of(
         raise SegmentationError(
             "E-SEG-23",
             f"{path}: the {origin} names neither autochthon_left nor autochthon_right among {len(values)} names",
-            "give `label_map` in the segmenter's options: class name -> value",
+            "give `segmentation.label_map` in the study file: class name to value",
         )
     return known, origin
 

@@ -83,11 +83,11 @@ class ExamSettings(Settings):
 
 
 class Exclusion(Settings):
-    """A scan, or a whole participant, that the study leaves out; the flow diagram prints the reason."""
+    """A scan, or a whole participant, that the study leaves out; the flow diagram counts it."""
 
     participant: str = Field(description="Participant id.")
     exam: str | None = Field(None, description="One exam; all exams of the participant when absent.")
-    reason: str = Field(min_length=3, description="Why; printed in the flow diagram.")
+    reason: str = Field(min_length=3, description="Why; in column `detail` of the table `scans`.")
 
 
 class Calibration(Settings):

@@ -64,8 +64,18 @@ def find_scans(study: Study, inputs: StudyInputs) -> Manifest:
                 try:
                     scan = Scan(exam, check_participant(name, where=f"{base}/{name}"))
                 except StudyError as error:
-                    problems.append(error)
+                    problems.append(_file_or_id(error, name, pattern))
                     continue
                 if scan.participant not in withdrawn:
                     found[scan] = source
     return Manifest(scans, segmentations, tuple(problems), frozenset(unlisted))
+
+
+def _file_or_id(error: StudyError, name: str, pattern: str) -> StudyError:
+    """The error about a name that is no participant id; of a NIfTI file, its ending is what is wrong."""
+    ending = next((ending for ending in (".nii.gz", ".nii") if name.endswith(ending)), None)
+    if ending is None:
+        return error
+    return StudyError(
+        error.code, error.message, f"for NIfTI files give the pattern '{pattern}{ending}' in the study file"
+    )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from paraspinal_assets.errors import StudyError
 from paraspinal_assets.study.clinical import ClinicalError, read_clinical
-from paraspinal_assets.study.manifest import find_scans
+from paraspinal_assets.study.manifest import Manifest, find_scans
 from paraspinal_assets.study.reviews import read_reviews
 from paraspinal_assets.study.settings import Study
 from paraspinal_assets.study.study_inputs import StudyInputs
@@ -27,6 +28,7 @@ def check_study(study: Study, inputs: StudyInputs) -> StudyCheck:
     for scan, source in manifest.scans.items():
         if source.is_empty():
             problems.append(f"{scan.key}: the folder {source} is empty")
+    problems += _without_segmentation(study, manifest)
     known: set[str] = set()
     try:
         data = read_clinical(study, inputs.root, say=str)  # for a person at the terminal: nothing is stored
@@ -35,8 +37,7 @@ def check_study(study: Study, inputs: StudyInputs) -> StudyCheck:
             {scan.participant for scan in manifest.scans} - set(data.participants["participant"])
         )
         if without:
-            shown = ", ".join(without[:10]) + (" ..." if len(without) > 10 else "")
-            problems.append(f"{len(without)} participants have scans but no clinical data: {shown}")
+            problems.append(f"{len(without)} participants have scans but no clinical data: {_some(without)}")
     except ClinicalError as error:
         problems += error.problems
     try:
@@ -47,6 +48,33 @@ def check_study(study: Study, inputs: StudyInputs) -> StudyCheck:
         problems += _unknown_variables(study, known)
     counts = {exam: sum(scan.exam == exam for scan in manifest.scans) for exam in study.exams}
     return StudyCheck(counts, tuple(problems))
+
+
+def _without_segmentation(study: Study, manifest: Manifest) -> list[str]:
+    """A line for each exam with scans whose masks are to be imported and are not there."""
+    if study.segmentation.segmenter != "imported":
+        return []
+    left_out = {(entry.participant, entry.exam) for entry in study.exclude}
+    found = []
+    for exam, settings in study.exams.items():
+        lacking = [
+            scan.key
+            for scan in manifest.scans
+            if scan.exam == exam
+            and exam not in manifest.unlisted  # of which one is told already
+            and scan not in manifest.segmentations
+            and scan.key not in study.segmentation.totalsegmentator_for
+            and left_out.isdisjoint({(scan.participant, exam), (scan.participant, None)})
+        ]
+        if lacking:
+            place = f"{settings.segmentations}/{settings.segmentation_pattern}"
+            where = "no `segmentations` are given" if settings.segmentations is None else f"not at {place}"
+            found.append(f"{len(lacking)} scans of {exam} have no segmentation ({where}): {_some(lacking)}")
+    return found
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:10]) + (" ..." if len(names) > 10 else "")
 
 
 def _unknown_variables(study: Study, known: set[str]) -> list[str]:

@@ -50,7 +50,7 @@ class ScanRecords:
     scanner
         Values of `SCANNER`; empty if the CT could not be read.
     segmentation
-        ``reason`` and ``segmenter``; null if there is none.
+        ``reason``, ``segmenter``, and ``excluded``, the study file's words for leaving it out; null if there is none.
     quality
         The verdict of `quality`; null if there is none.
     foreign
@@ -96,13 +96,18 @@ def _from_text(text: str) -> ScanRecords:
 def read_records(store: StudyStore, scan: Scan, steps: Mapping[str, StepStanding]) -> ScanRecords:
     """Read one scan's files, of the steps that are done."""
     scanner: dict[str, Any] = {}
-    segmentation = quality = None
+    excluded = segmentation = quality = None
     if steps["ct_nifti"].done:
         sidecar = store.read_record(scan, "ct_sidecar")
         scanner = {name: sidecar.get(name) for name in SCANNER}
+        excluded = sidecar.get("detail")
     if steps["segmentation"].done:
         record = store.read_record(scan, "segmentation")
-        segmentation = {"reason": record["reason"], "segmenter": segmenter_name(record["model"])}
+        segmentation = {
+            "reason": record["reason"],
+            "segmenter": segmenter_name(record["model"]),
+            "excluded": excluded,
+        }
     if steps["quality"].done:
         quality = store.read_record(scan, "quality")
     return ScanRecords(scanner, segmentation, quality, tuple(foreign(store, scan)))

@@ -92,7 +92,7 @@ def _row(
     row |= {
         "segmenter": segmentation["segmenter"],
         "reader": verdict["reader_decision"],
-        "detail": verdict["reasons"],
+        "detail": segmentation["excluded"] or verdict["reasons"],
     }
     if segmentation["reason"] is not None:
         return row | {"status": "not_measurable", "reason": segmentation["reason"]}

@@ -78,6 +78,18 @@ class SegmentationSettings(Settings):
         False, description="Imported masks on another grid: resample (nearest neighbour), not refuse."
     )
 
+    @field_validator("label_map")
+    @classmethod
+    def _one_value_per_class(cls, value: dict[str, int] | None) -> dict[str, int] | None:
+        classes: dict[int, str] = {}
+        for name, label in (value or {}).items():
+            if not 1 <= label <= 65535:
+                raise ValueError(f"{name} has the value {label}; labels are 1 to 65535, 0 is the background")
+            if label in classes:
+                raise ValueError(f"{classes[label]} and {name} have the same value {label}")
+            classes[label] = name
+        return value
+
     @property
     def on_gpu(self) -> bool:
         """Whether networks segment the scans of the study, on a GPU that it asks for by name."""
@@ -166,6 +178,15 @@ class Study(Settings):
             raise ValueError(
                 "calibration: phantom materials do not mix; use one material for the whole study"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _label_map_is_complete(self) -> Study:
+        if self.segmentation.label_map is not None:
+            wanted = ["autochthon_left", "autochthon_right", *(f"vertebrae_{level}" for level in self.levels)]
+            absent = [name for name in wanted if name not in self.segmentation.label_map]
+            if absent:
+                raise ValueError(f"segmentation.label_map has no {', '.join(absent)}")
         return self
 
     @property

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from importlib.resources import files
@@ -69,6 +70,17 @@ def test_measure_says_what_is_missing(tmp_path: Path) -> None:
     result = paraspinal(*words, tmp_path / "none")
     assert result.exit_code == 1
     assert "no segmentation" in result.output
+
+
+def test_measure_says_that_sides_are_swapped(tmp_path: Path) -> None:
+    case = IMAGING / "synth_small"
+    masks = shutil.copytree(case / "seg", tmp_path / "masks")
+    (masks / "autochthon_left.nii.gz").rename(masks / "t")
+    (masks / "autochthon_right.nii.gz").rename(masks / "autochthon_left.nii.gz")
+    (masks / "t").rename(masks / "autochthon_right.nii.gz")
+    words = ("measure", "--ct", case / "ct.nii.gz", "--out", tmp_path / "out", "--segmentation")
+    assert "sides_swapped" in paraspinal(*words, masks).output
+    assert "sides_swapped" not in paraspinal(*words, case / "seg").output
 
 
 @pytest.mark.slow
@@ -171,6 +183,15 @@ def test_convert_chooses_the_series_by_the_rule_of_the_study(tmp_path):
     done = paraspinal("convert", tmp_path / "dicom", "--out", out, "--study", study, "--exam", "exam5")
     assert done.exit_code == 0, done.output
     assert json.loads((tmp_path / "ct.json").read_text())["kernel"] == "B60f"
+
+
+@pytest.mark.parametrize("name", ["", "ct.dcm"])
+def test_convert_writes_to_no_folder_and_to_nothing_but_nifti(tmp_path, name):
+    folder = dicom_factory.write(tmp_path / "in", dicom_factory.plain())
+    result = paraspinal("convert", folder, "--out", tmp_path / name)
+    assert result.exit_code == 2
+    assert "name it like ct.nii.gz" in result.output
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_convert_names_the_files_and_series_that_its_message_numbers(tmp_path):

@@ -37,12 +37,16 @@ def test_masks_that_cannot_be_compared_are_named(built: BuiltStudy) -> None:
     write_reader_masks(built.root, "exam6", "1002")
     (folder / "autochthon_left.nii.gz").write_bytes(b"not a mask")
     (built.root / "masks" / "exam6" / "1002.nii.gz").write_bytes(b"no segmentation")
+    for mask in write_reader_masks(built.root, "exam5", "1003").iterdir():
+        image = nib.load(mask)
+        nib.save(nib.Nifti1Image(np.zeros(image.shape, np.uint8), image.affine), mask)
     built.edit("study.yaml", "decisions: review.csv", "decisions: review.csv, masks: readers")
     built.run()
     assert built.workspace.database.read("reader_agreement").empty
     problems = built.workspace.database.read("reader_agreement_problems")
     assert [tuple(row) for row in problems[["exam", "participant", "code"]].to_numpy()] == [
         ("exam5", "1001", "E-VOL-02"),
+        ("exam5", "1003", "empty_segmentation"),
         ("exam6", "1002", "E-VOL-02"),
     ]
     page = (built.root / "report" / "report.html").read_text()

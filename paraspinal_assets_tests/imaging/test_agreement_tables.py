@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from paraspinal_assets.imaging.agreement_tables import agreement_rows, agreement_summary
-from paraspinal_assets.imaging.labels import AUTOCHTHON_LEFT, body_label, rest_label
+from paraspinal_assets.imaging.labels import AUTOCHTHON_LEFT, AUTOCHTHON_RIGHT, body_label, rest_label
 from paraspinal_assets.imaging.volume import Volume
 from paraspinal_assets_tests.imaging.blocks import LEVELS, block_spine
 
@@ -52,6 +52,12 @@ def test_a_level_that_ends_elsewhere_is_a_disagreement_about_its_muscle():
 def test_a_reader_who_drew_no_vertebra_is_compared_within_the_levels_of_the_segmentation():
     rows = compared(lambda data: np.copyto(data, 0, where=data > 2))
     assert set(rows.index) == {"muscle_left", "muscle_right", "muscle_both", *(f"muscle_{v}" for v in LEVELS)}
+    assert (rows["dice"] == 1).all()
+
+
+def test_a_reader_who_drew_one_side_is_not_compared_with_both():
+    rows = compared(lambda data: np.copyto(data, 0, where=data == AUTOCHTHON_RIGHT))
+    assert set(rows.index) == {"muscle_left", *(f"vertebra_{level}" for level in LEVELS)}
     assert (rows["dice"] == 1).all()
 
 

@@ -74,6 +74,13 @@ def test_header_lies_are_refused(plain, field, code):
     assert caught.value.code == code
 
 
+def test_a_slicer_segmentation_is_named_as_such(tmp_path):
+    (tmp_path / "a.seg.nrrd").write_bytes(b"NRRD0004\ntype: uint8\n" + bytes(600))
+    with pytest.raises(VolumeError, match="NRRD file, not NIfTI") as caught:
+        read_volume(tmp_path / "a.seg.nrrd")
+    assert "export it as NIfTI" in caught.value.remedy
+
+
 def test_sheared_axes_are_refused(plain):
     with pytest.raises(VolumeError, match="sheared") as caught:
         read_volume(damaged(plain, ("f", 284, 0.002), ("h", 252, 0)))

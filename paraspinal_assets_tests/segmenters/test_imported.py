@@ -131,6 +131,20 @@ def test_mapping_of_the_study_file_and_a_file_of_bodies(tmp_path, spine):
     np.testing.assert_array_equal(item.labels.data, spine)
 
 
+def test_bodies_without_a_level_are_refused(tmp_path, spine):
+    """The vertebrae would be what is left of them, and their bone that of arches."""
+    multi = total_numbers(spine)
+    multi[masks_of(spine)["vertebrae_body"]] = 200
+    path = tmp_path / "seg.nii.gz"
+    save(path, multi)
+    mapping = TOTAL_IDS | {"vertebrae_body": 200}
+    text = error_of(run(put_ct(tmp_path, spine.shape), path, label_map=mapping))
+    assert text.startswith("[E-SEG-23]")
+    assert "beside it as vertebrae_body.nii.gz" in text
+    save(path, total_numbers(spine))
+    assert run(put_ct(tmp_path, spine.shape), path, label_map=mapping).reason is None
+
+
 def test_masks_stored_in_another_orientation(tmp_path, spine):
     flipped = AFFINE @ np.diag([-1.0, -1.0, 1.0, 1.0])
     flipped[:2, 3] = AFFINE[0, 0] * (spine.shape[0] - 1), AFFINE[1, 1] * (spine.shape[1] - 1)

@@ -56,6 +56,15 @@ def test_a_folder_with_a_bad_name_is_a_problem_and_stops_no_other(tmp_path, name
     assert str(tmp_path / "in" / name) in problem.message
 
 
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+def test_of_a_nifti_file_the_pattern_is_what_is_wrong(tmp_path, ending):
+    touch(tmp_path / "in" / f"ct-1001{ending}")
+    (problem,) = find_scans(one_exam(pattern="ct-{participant}"), inputs(tmp_path)).problems
+    assert (
+        problem.remedy == f"for NIfTI files give the pattern 'ct-{{participant}}{ending}' in the study file"
+    )
+
+
 def test_an_absent_exam_folder_is_a_problem_and_stops_no_other(tmp_path):
     touch(tmp_path / "dicom/exam6/1001/a.dcm")
     manifest = find_scans(study(), inputs(tmp_path))

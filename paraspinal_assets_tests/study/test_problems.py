@@ -35,3 +35,28 @@ def test_a_sound_study_has_none(tmp_path):
     (tmp_path / "people.csv").write_text("participant,bmi\n1001,20\n")
     sound = study(models={"linear": {"m": "bmi * volume + `vbmd`"}, "fracture": {}})
     assert check_study(sound, StudyStore(tmp_path).inputs).problems == ()
+
+
+def test_scans_without_the_masks_that_are_to_be_imported_are_named(tmp_path):
+    for name in ("dicom/exam5/1001", "dicom/exam5/1002", "dicom/exam5/1003", "dicom/exam6/1001"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "a.dcm").touch()
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "1001_seg.nii.gz").touch()
+    (tmp_path / "people.csv").write_text("participant,bmi\n1001,20\n1002,21\n1003,22\n")
+    baseline = {
+        "role": "baseline",
+        "imaging": "dicom/exam5",
+        "segmentations": "masks",
+        "segmentation_pattern": "{participant}_seg.nii.gz",
+    }
+    checked = study(
+        exams={"exam5": baseline, "exam6": {"role": "follow_up", "imaging": "dicom/exam6"}},
+        segmentation={"segmenter": "imported"},
+        exclude=[{"participant": "1003", "reason": "moved"}],
+        models={"linear": {"m": "bmi"}, "fracture": {}},
+    )
+    assert check_study(checked, StudyStore(tmp_path).inputs).problems == (
+        "1 scans of exam5 have no segmentation (not at masks/{participant}_seg.nii.gz): exam5-1002",
+        "1 scans of exam6 have no segmentation (no `segmentations` are given): exam6-1001",
+    )

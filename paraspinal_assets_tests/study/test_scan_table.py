@@ -31,8 +31,8 @@ SIDECAR = {
 def row(tmp_path):
     store = StudyStore(tmp_path)
 
-    def make(standings=DONE, *, reason=None, accepted=True, reasons=(), reader=None):
-        store.write_record(SCAN, "ct_sidecar", SIDECAR)
+    def make(standings=DONE, *, reason=None, accepted=True, reasons=(), reader=None, sidecar=SIDECAR):
+        store.write_record(SCAN, "ct_sidecar", sidecar)
         model = {"segmenter": "imported", "note": "masks of 2019"}
         store.write_record(SCAN, "segmentation", {"reason": reason, "model": model})
         quality = {"accepted": accepted, "reasons": list(reasons), "reader": reader, "measures": {}}
@@ -69,6 +69,13 @@ def test_a_rejected_scan_carries_its_first_reason_and_all(row):
 def test_what_the_segmentation_could_not_find_comes_first(row):
     found = row(reason="no_vertebrae", accepted=False, reasons=["missing_level"])
     assert (found["status"], found["reason"]) == ("not_measurable", "no_vertebrae")
+
+
+def test_a_scan_that_the_study_file_excludes_carries_its_words(row):
+    code = "excluded_by_study"
+    sidecar = {"reason": code, "detail": "patient moved"}
+    found = row(reason=code, accepted=False, reasons=[code], sidecar=sidecar)
+    assert (found["status"], found["reason"], found["detail"]) == ("not_measurable", code, "patient moved")
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -29,3 +29,28 @@ def test_levels_are_a_range_or_a_list_in_the_order_of_the_spine():
 def test_a_study_does_not_change_after_reading():
     with pytest.raises(ValidationError):
         study().name = "Another"
+
+
+LABELS = {"autochthon_left": 1, "autochthon_right": 2, "vertebrae_T4": 3, "vertebrae_body": 4}
+
+
+def test_a_label_map_may_name_more_than_the_study_needs():
+    assert study(levels="T4", segmentation={"label_map": LABELS}).segmentation.label_map == LABELS
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"autochthon_right": 0}, "0 is the background"),
+        ({"autochthon_right": -1}, "labels are 1 to 65535"),
+        ({"autochthon_right": 1}, "autochthon_left and autochthon_right have the same value 1"),
+    ],
+)
+def test_a_label_map_that_would_measure_something_else_is_refused(change, said):
+    with pytest.raises(ValidationError, match=said):
+        study(levels="T4", segmentation={"label_map": LABELS | change})
+
+
+def test_a_label_map_without_a_level_of_the_study_is_refused():
+    with pytest.raises(ValidationError, match=r"label_map has no vertebrae_T5"):
+        study(levels="T4-T5", segmentation={"label_map": LABELS | {"vertebra_T5": 5}})

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from paraspinal_assets.study.scan_records import StepStanding
 
 
-SCANS_VERSION: Final = "4"
+SCANS_VERSION: Final = "5"
 
 
 @table_asset(

@@ -53,6 +53,10 @@ def reader_agreement(context: TableContext) -> Tables:
         if not isinstance(item, Segmentation):
             left_out.append((scan.exam, scan.participant, item.error.code, item.error.message))
             continue
+        if not item.labels.data.any():
+            code = item.reason or "empty_segmentation"
+            left_out.append((scan.exam, scan.participant, code, REASONS[code]))
+            continue
         study = workspace.study
         rows = agreement_rows(
             *_volumes(scan, context), item.labels, study.levels, slab=study.measurement.slab
