@@ -35,3 +35,17 @@ def test_a_sound_study_has_none(tmp_path):
     (tmp_path / "people.csv").write_text("participant,bmi\n1001,20\n")
     sound = study(models={"linear": {"m": "bmi * volume + `vbmd`"}, "fracture": {}})
     assert check_study(sound, StudyStore(tmp_path).inputs).problems == ()
+
+
+def test_options_of_the_analysis_that_name_nothing_are_told(tmp_path):
+    for exam in ("exam5", "exam6"):
+        (tmp_path / "dicom" / exam).mkdir(parents=True)
+    (tmp_path / "people.csv").write_text("participant,bmi\n1001,20\n")
+    models = {"linear": {"m": "bmi"}, "fracture": {}}
+    options = {"exposure": "volume", "subgroups": ["bmi", "race"], "sensitivity_model": "model5"}
+    found = check_study(study(models=models, analysis=options), StudyStore(tmp_path).inputs).problems
+    assert found == (
+        "analysis.subgroups: no clinical column is named race",
+        "analysis.sensitivity_model: no model of models.linear is named model5",
+    )
+    assert check_study(study(models=models), StudyStore(tmp_path).inputs).problems == ()
