@@ -303,3 +303,10 @@ def test_subgroups_and_covariates_that_are_not_there_are_named():
     assert set(made["subgroup_effects"]["subgroup"]) == {"Gender"}
     lost = analyze(table, spec.changed(subgroups=("Gender",), subgroup_covariates=(), treatment="Medium"))
     assert codes(lost, "subgroups") == {("Medium", "E-STAT-COLUMN")}
+
+
+def test_models_of_other_names_are_reclassified_where_they_are_nested():
+    models = {"base": "Age", "both": "Median + Age", "other": "Gender"}
+    assert QUICK.changed(fracture_models=models).reclassified() == [("base", "both")]
+    assert ("Expanded", "Volume") in QUICK.reclassified()
+    assert QUICK.changed(reclassification_pairs=()).reclassified() == []

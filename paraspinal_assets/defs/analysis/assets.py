@@ -84,7 +84,7 @@ def _copies(context: TableContext) -> int:
 @table_asset(
     group="analysis",
     inputs=["cohort"],
-    code_version="3",
+    code_version="4",
     kinds={"statsmodels", "duckdb"},
     settings=lambda study: {"models": study.models, "imputation": _imputation(study)},
 )
@@ -117,7 +117,7 @@ def _folds(study: Study) -> list[Any]:
 @table_asset(
     group="analysis",
     inputs=["cohort"],
-    code_version="4",
+    code_version="5",
     kinds={"statsmodels", "duckdb"},
     settings=lambda study: {
         "fracture models": study.models.fracture,
@@ -134,7 +134,7 @@ def fracture_models(context: TableContext) -> Tables:
 @table_asset(
     group="analysis",
     inputs=["cohort"],
-    code_version="4",
+    code_version="5",
     kinds={"scikitlearn", "duckdb"},
     settings=lambda study: {
         "fracture models": study.models.fracture,
@@ -224,7 +224,7 @@ def longitudinal(context: TableContext) -> Tables:
 @table_asset(
     group="analysis",
     inputs=["cohort"],
-    code_version="4",
+    code_version="5",
     kinds={"statsmodels", "duckdb"},
     settings=lambda study: {
         "imputation": _imputation(study),
