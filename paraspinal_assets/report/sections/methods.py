@@ -32,11 +32,16 @@ def methods(source: Source) -> Section:
     section = Section("methods", "Methods")
     info = source.info
     section.add(*(text(paragraph) for paragraph in info.get("methods", default_methods(info))))
-    rows = [(of, model, terms) for of, own in info.get("models", {}).items() for model, terms in own.items()]
-    if rows:
-        heads = {"model": "Model", "of": "Outcome", "terms": "Terms"}
-        formulas = pd.DataFrame(rows, columns=["of", "model", "terms"])
-        section.add(table(formulas, heads, caption="Models", formats={}))
+    models = [
+        (model, of, terms) for of, own in info.get("models", {}).items() for model, terms in own.items()
+    ]
+    if models:
+        formulas = pd.DataFrame(models, columns=["Model", "Outcome", "Terms"])
+        section.add(
+            table(
+                formulas, {name: name for name in ("Model", "Outcome", "Terms")}, caption="Models", formats={}
+            )
+        )
     for key, caption, heads in (
         ("versions", "Versions", ("Part", "Version")),
         ("weights", "Weights of the networks", ("Network", "Digest")),

@@ -214,7 +214,8 @@ def dose_response(source: Source) -> Section:
     heads = {"exposure": "Measure", "outcome": "Outcome", "test": "Test", "statistic": "Statistic", "p": "p"}
     shown = _measures_named(tests).assign(test=tests["test"].astype(str).str.replace("_", " "))
     formats = {"statistic": significant, "p": p_value}
-    return section.add(table(shown, heads, caption="Tests across the quartiles", formats=formats))
+    note = "The trend over the quartile's number is adjusted as the effects are; the other tests are not."
+    return section.add(table(shown, heads, caption="Tests across the quartiles", formats=formats, note=note))
 
 
 def _measures_named(rows: pd.DataFrame) -> pd.DataFrame:
