@@ -170,7 +170,7 @@ def auc(context: TableContext) -> Tables:
 @table_asset(
     group="analysis",
     inputs=["cohort", "muscle_metrics", "bone_metrics", "scans"],
-    code_version="3",
+    code_version="4",
     kinds={"python", "duckdb"},
     settings=lambda study: {
         "exams": {name: exam.role for name, exam in study.exams.items()},

@@ -110,6 +110,8 @@ def report_info(context: TableContext, tables: Mapping[str, pd.DataFrame]) -> di
     from paraspinal_assets.report.headline import headline
 
     study = context.workspace.study
+    people = tables["cohort"]
+    known = people[people["analysed"]].dropna(axis="columns", how="all").columns
     segmenters = sorted(set(tables["scans"]["segmenter"].dropna()))
     return {
         "study": study.name,
@@ -118,14 +120,14 @@ def report_info(context: TableContext, tables: Mapping[str, pd.DataFrame]) -> di
         "baseline": study.baseline,
         "imputation": study.analysis.imputation,
         "models": {"vBMD": study.models.linear, "fracture": study.models.fracture},
-        "adjusted_for": [name for name in study.analysis.subgroup_covariates if name in tables["cohort"]],
+        "adjusted_for": [name for name in study.analysis.subgroup_covariates if name in known],
         "units": {
             name: column.unit
             for table in study.clinical.tables.values()
             for name, column in table.columns.items()
             if column.unit
         }
-        | ({"age": "years"} if "age" in tables["cohort"] else {}),
+        | ({"age": "years"} if "age" in known else {}),
         "headline": headline(tables, _truth(context)),
         "versions": {"paraspinal_assets": __version__, **{name: version(name) for name in PACKAGES}},
         "weights": {f"segmenter {number}": name for number, name in enumerate(segmenters, 1)},

@@ -136,7 +136,7 @@ def _category(variable: str, own: pd.DataFrame, totals: Any) -> list[tuple[Cell,
         yes = own[own["level"] == "1"].iloc[0]
         return [_row(name, [percent(yes[g], known[g]) for g in groups], own.iloc[0])]
     rows = [_row(name, ["", "", ""], own.iloc[0])]
-    for record in own.to_dict("records"):
+    for record in own[own["level"] != ""].to_dict("records"):  # a column without values has no level
         values = [percent(record[group], known[group]) for group in groups]
         rows.append(_row(f"\u2003{record['level']}", values, record, bare=True))
     return rows

@@ -173,7 +173,12 @@ def comparison(source: Source) -> Section:
     section.add(table(nested, heads, caption="F tests of nested models", formats=formats))
     left = len(pairs) - len(nested)
     if left:
-        section.add(text(f"{left} pair(s) are not nested and have no F test; compare their AIC.", "note"))
+        section.add(
+            text(
+                f"{left} pair(s) are not nested and have no F test; compare their AIC, where n is the same.",
+                "note",
+            )
+        )
     return section
 
 
