@@ -126,6 +126,11 @@ def annual_change(
     return pd.concat(blocks, ignore_index=True)
 
 
+def no_change() -> pd.DataFrame:
+    """The table of `annual_change` without any pair."""
+    return pd.DataFrame(columns=list(CHANGE_COLUMNS))
+
+
 def change_summary(changes: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
     """Paired summary per measure, with `SUMMARY_COLUMNS`.
 
@@ -215,7 +220,7 @@ def change_models(
         raise StatisticsError(
             "E-STAT-COLUMN", f"A covariate is called {clash[0]!r}, a name that the model uses.", "Rename it."
         )
-    empty = [name for name in covariates if characteristics[name].isna().all()]
+    empty = [name for name in covariates if len(characteristics) and characteristics[name].isna().all()]
     covariates = [name for name in covariates if name not in empty]
     wide = characteristics[[participant, *covariates]].rename(columns={participant: "participant"})
     formula = Formula("change_per_year", (("baseline",), *((name,) for name in covariates)))

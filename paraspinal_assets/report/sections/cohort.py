@@ -146,6 +146,8 @@ def muscle(source: Source) -> Section:
     """Muscle along the spine, and the outcome by quartile of muscle."""
     section = Section("muscle", "Muscle measures")
     cohort = analysed(source)
+    if cohort is not None and cohort.empty:
+        return section.add(text("Not available: no participant passed every step of the flow.", "missing"))
     needed = ("participant", "exam", "level", "side", "median_hu")
     measured = source.get("muscle_metrics", *needed)
     if measured is None:
