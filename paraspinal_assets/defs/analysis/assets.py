@@ -61,7 +61,7 @@ def _imputation(study: Study) -> list[Any]:
 @table_asset(
     group="analysis",
     inputs=["cohort"],
-    code_version="4",
+    code_version="5",
     kinds={"statsmodels", "duckdb"},
     settings=lambda study: {"linear models": study.models.linear, "imputation": _imputation(study)},
 )
