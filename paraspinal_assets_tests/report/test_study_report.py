@@ -306,3 +306,17 @@ def test_a_subgroup_without_an_estimate_keeps_its_place():
 )
 def test_three_digits_are_kept_where_rounding_adds_one(value, shown):
     assert significant(value) == shown
+
+
+def test_bland_altman_limits_of_the_muscle_are_those_of_both_sides_together():
+    both = study.agreement()
+    left = both.assign(structure="muscle_left", volume_mm3=both["volume_mm3"] / 2)
+    reports = (
+        study_report({"reader_agreement": table}, {})
+        for table in (both, pd.concat([both, left], ignore_index=True))
+    )
+    alone, among = (
+        next(figure for figure in report.figures if figure.name == "bland-altman-volume-mm3")
+        for report in reports
+    )
+    assert among.caption == alone.caption
