@@ -63,6 +63,14 @@ def analyze_command(
     written = write_tables(out, tables)
     info = about | {
         "imputation": spec.imputation,
+        "models": {
+            of: models
+            for of, models in ((spec.density, spec.linear_models), (spec.fracture, spec.fracture_models))
+            if of is not None
+        },
+        "adjusted_for": [
+            name for name in spec.subgroup_covariates if name in values.dropna(axis="columns", how="all")
+        ],
         "versions": {"paraspinal_assets": __version__},
         "generated_from": f"{table.name}, SHA-256 {hashlib.sha256(table.read_bytes()).hexdigest()}",
     }

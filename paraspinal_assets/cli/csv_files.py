@@ -30,6 +30,13 @@ def read_csv(path: Path) -> pd.DataFrame:
         raise StudyError(
             "E-STUDY-24", f"{path} cannot be read: {error}", "save it as CSV in UTF-8, with a header line"
         ) from error
+    other = next((mark for mark in (";", "\t") if len(header) == 1 and mark in str(header.iloc[0])), None)
+    if other is not None:
+        raise StudyError(
+            "E-STUDY-24",
+            f"{path}: its cells seem to be separated by {other!r}",
+            "save it with commas and decimal points",
+        )
     twice = header[header.duplicated()]
     if len(twice):  # pandas would rename the second and use the first
         raise StudyError(

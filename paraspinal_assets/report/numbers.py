@@ -30,7 +30,7 @@ def significant(value: Any, places: int = 3) -> str:
     number = float(value)
     if number == 0:
         return "0"
-    if abs(number) >= 10**places:
+    if abs(number) >= 10**places - 0.5:  # 999.7 has three digits as 1,000
         return f"{number:,.0f}".replace("-", "−")
     shown = f"{number:#.{places}g}".rstrip(".")
     digits_, _, exponent = shown.partition("e")

@@ -85,7 +85,8 @@ def study_report(tables: Mapping[str, pd.DataFrame], info: Mapping[str, object])
     info
         ``study`` name; ``synthetic`` and ``phantom_network`` flags; ``versions``, ``weights``, ``digests``
         mappings of name to text; ``generated_from`` digest; ``headline`` list of mappings with label, value,
-        unit, truth (null where not known); optionally ``baseline`` exam, ``main_model``, ``imputation``,
+        unit, truth (null where not known); optionally ``baseline`` exam, ``main_model``, ``imputation``, ``models``
+        (outcome to model to terms), ``adjusted_for`` (columns), ``units`` (column to unit),
         ``contact_sheets`` (list of `PictureBlock`), ``methods`` (paragraphs), ``missing`` (table to the reason
         why it is not there).
     """

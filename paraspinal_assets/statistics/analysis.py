@@ -27,7 +27,8 @@ from paraspinal_assets.statistics.tables import COLUMNS, stack
 
 NOT_POOLED = (
     "Coefficients, predictions and what follows from them are pooled over the imputed copies; fit statistics, "
-    "comparisons, diagnostics and sensitivity are of the table with medians, and profile intervals are left out."
+    "comparisons, diagnostics, sensitivity, dose-response and subgroups are of the table with medians, and profile "
+    "intervals are left out."
 )
 NO_OPTIMISM = (
     "The copies are drawn with the fractures, which no bootstrap of the models sees: there are no "

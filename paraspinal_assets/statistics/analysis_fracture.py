@@ -153,7 +153,7 @@ def performance_tables(
         for a, b in combinations(risks, 2):
             pair = {a: risks[a], b: risks[b]}
             collect("auc_comparison", f"{a} against {b}", auc_tables.comparison_table, y, pair, **ranked)
-        for a, b in spec.reclassification_pairs:
+        for a, b in spec.reclassified():
             if a in risks and b in risks:
                 name, pair = f"{a} to {b}", {a: risks[a], b: risks[b]}
                 call = reclassification.reclassification_table

@@ -40,6 +40,13 @@ def group_tables(
     for measure, name in zip(measures, _table_one_names(measures), strict=True):
         tables[name], of_table_one = _table_one(described, measure, spec)
         problems += of_table_one
+    if spec.subgroups:
+        names = dict.fromkeys([spec.treatment, *spec.subgroups, *spec.subgroup_covariates])
+        problems += [
+            Problem("subgroups", name, "E-STAT-COLUMN", f"The table has no value of {name!r}: left out.")
+            for name in names
+            if not _has_values(completed, name)
+        ]
     doses, of_doses = _dose_response(completed, measures, spec)
     groups, of_groups = _subgroups(completed, spec)
     return tables | doses | groups, [*problems, *of_doses, *of_groups]
@@ -64,7 +71,7 @@ def _covariates(table: pd.DataFrame, spec: AnalysisSpec) -> list[str]:
 
 
 def _has_values(table: pd.DataFrame, column: str) -> bool:
-    """Whether the table has a value in that column; one without any is named with the table's problems."""
+    """Whether the table has a value in that column."""
     return column in table.columns and bool(table[column].notna().any())
 
 
@@ -94,7 +101,7 @@ def _subgroups(table: pd.DataFrame, spec: AnalysisSpec) -> tuple[Tables, list[Pr
     for outcome, family in families:
         if outcome is None or not _has_values(table, outcome) or not _has_values(table, spec.treatment):
             continue
-        present = [s for s in spec.subgroups if s in table.columns]
+        present = [s for s in spec.subgroups if _has_values(table, s)]
         try:
             found = subgroup_effects(table, outcome, spec.treatment, covariates, present, family=family)
         except NO_ANSWER as error:

@@ -126,6 +126,11 @@ def annual_change(
     return pd.concat(blocks, ignore_index=True)
 
 
+def no_change() -> pd.DataFrame:
+    """The table of `annual_change` without any pair."""
+    return pd.DataFrame(columns=list(CHANGE_COLUMNS))
+
+
 def change_summary(changes: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
     """Paired summary per measure, with `SUMMARY_COLUMNS`.
 
@@ -203,7 +208,7 @@ def change_models(
     characteristics
         One row per participant, with *covariates*; rows that miss one are left out.
     covariates
-        Columns, text as categories.
+        Columns, text as categories; those without any value are left out, with a problem.
     participant
         Name of the identifier in *characteristics*.
     level
@@ -215,10 +220,15 @@ def change_models(
         raise StatisticsError(
             "E-STAT-COLUMN", f"A covariate is called {clash[0]!r}, a name that the model uses.", "Rename it."
         )
+    empty = [name for name in covariates if len(characteristics) and characteristics[name].isna().all()]
+    covariates = [name for name in covariates if name not in empty]
     wide = characteristics[[participant, *covariates]].rename(columns={participant: "participant"})
     formula = Formula("change_per_year", (("baseline",), *((name,) for name in covariates)))
     tables = []
-    problems: list[Problem] = []
+    problems = [
+        Problem("longitudinal", name, "E-STAT-COLUMN", f"The table has no value of {name!r}: left out.")
+        for name in empty
+    ]
     for measure, block in changes.groupby("measure", sort=False):
         used = block.loc[block["reason"].isna(), ["participant", "baseline", "change_per_year"]]
         try:

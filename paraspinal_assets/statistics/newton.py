@@ -15,6 +15,9 @@ MAX_ITERATIONS = 60
 DECREMENT = 1e-15
 """Newton stops after a step whose half square, in standard errors, is below this."""
 
+LONGEST_MOVE, SHORT_STEPS = 10.0, 5
+"""Most that each of the first steps changes the log odds of a row. Where a rare level has only cases, Newton's first
+step is the inverse of their share: its rows' information is then gone before the other coefficients have settled."""
 
 R_EPSILON = 1e-8
 R_MAX_ITERATIONS = 25
@@ -62,7 +65,7 @@ def maximise(
     eta = x @ beta + (0.0 if offset is None else offset)
     reached = deviance(eta, y, case)
     factor: Matrix | None = None
-    for _ in range(MAX_ITERATIONS):
+    for iteration in range(MAX_ITERATIONS):
         probability = special.expit(eta)
         information = weighted_gram(x, case * probability * (1 - probability)) / np.outer(scale, scale)
         try:
@@ -76,6 +79,9 @@ def maximise(
         half = triangular(factor, x.T @ (case * (y - probability)) / scale)
         step = triangular(factor, half, transposed=True) / scale
         moved = x @ step
+        longest = float(np.abs(moved).max()) if iteration < SHORT_STEPS else 0.0
+        if longest > LONGEST_MOVE:
+            step, moved = step * (LONGEST_MOVE / longest), moved * (LONGEST_MOVE / longest)
         for halving in range(12):
             fraction = 0.5**halving
             candidate = deviance(eta + fraction * moved, y, case)

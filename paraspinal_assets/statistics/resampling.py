@@ -32,14 +32,18 @@ def stratified_folds(y: Vector, n_folds: int = 10, *, seed: int = 0) -> npt.NDAr
     generator = np.random.default_rng(seed)
     folds = np.zeros(len(y), dtype=np.int64)
     offset = 0
-    for value in np.unique(y):
+    values, sizes = np.unique(y, return_counts=True)
+    if sizes.min() < n_folds:
+        value, most = values[sizes.argmin()], sizes.min()
+        raise StatisticsError(
+            "E-STAT-FOLDS",
+            f"{most} rows have the outcome {value:g}: too few for {n_folds} folds.",
+            f"Use at most {most} folds."
+            if most > 1
+            else "There are no out-of-fold predictions of a single row.",
+        )
+    for value in values:
         rows = np.flatnonzero(y == value)
-        if len(rows) < n_folds:
-            raise StatisticsError(
-                "E-STAT-FOLDS",
-                f"{len(rows)} rows have the outcome {value:g}: too few for {n_folds} folds.",
-                f"Use at most {len(rows)} folds.",
-            )
         # Continue the deal where the last class stopped, so that the folds have equal sizes.
         folds[generator.permutation(rows)] = (np.arange(len(rows)) + offset) % n_folds + 1
         offset += len(rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 
 from paraspinal_assets.errors import StatisticsError
@@ -51,7 +52,8 @@ class AnalysisSpec:
     folds, bootstrap, seed
         Folds of the out-of-fold predictions, replicates of the optimism (0: none), seed of everything.
     reclassification_pairs, risk_cuts
-        Reference and extended models; inner cut points of the risk classes.
+        Reference and extended models, where no pair has both its models all nested ones; inner cut points of the
+        risk classes.
     quartile_measures
         Measures cut at their quartiles; Table 1 compares the lowest quartile of each with the rest.
     table_one_variables
@@ -130,6 +132,17 @@ class AnalysisSpec:
                 continue
             used |= dict.fromkeys(name for term in terms for name in term if name not in self.outcomes)
         return (*used, *self.outcomes)
+
+    def reclassified(self) -> list[tuple[str, str]]:
+        """Pairs of fracture models to compare: those named, or each model with all that have its terms and more."""
+        named = [pair for pair in self.reclassification_pairs if set(pair) <= set(self.fracture_models)]
+        if named or not self.reclassification_pairs:
+            return named
+        terms: dict[str, set[frozenset[str]]] = {}
+        for model, right in self.fracture_models.items():
+            with suppress(StatisticsError):
+                terms[model] = {frozenset(term) for term in parse_terms(right)}
+        return [(a, b) for a in terms for b in terms if terms[a] < terms[b]]
 
     def find_identifier(self, available: Collection[str]) -> str | None:
         """The identifier column of a table with these columns."""

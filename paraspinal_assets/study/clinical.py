@@ -152,7 +152,7 @@ def _read_table(
             if position not in left_out:
                 problems.append(f"{path} row {position + 2} participant {ids[position]}: {name} {what}")
 
-        frame[name] = parse_column(cells[sources[name]], settings, complain, say)
+        frame[name] = parse_column(cells[sources[name]], settings, complain, say, decimal=table.decimal)
     doubled = frame.dropna(subset=["participant"]).duplicated(keys, keep=False)
     for values, rows in (
         frame.loc[doubled[doubled].index].groupby(keys[0] if len(keys) == 1 else keys).groups.items()
@@ -195,7 +195,9 @@ def read_cells(path: Path, table: ClinicalTable) -> pd.DataFrame:
         OSError,
         ValueError,
     ) as error:
-        raise StudyError("E-STUDY-24", f"{path} cannot be read: {error}", "export the file again") from error
+        text = path.suffix.lower() in {".csv", ".tsv", ".txt"}
+        remedy = "name its `separator` in the study file, or export it again" if text else "export it again"
+        raise StudyError("E-STUDY-24", f"{path} cannot be read: {error}", remedy) from error
     raise StudyError(
         "E-STUDY-24", f"{path}: unknown kind of table", "use .csv, .parquet, .dta, .sas7bdat or .xpt"
     )

@@ -30,7 +30,8 @@ def read_rows(path: Path, *, encoding: str = "utf-8", separator: str = ",") -> l
     UnicodeDecodeError
         If the file is not text in *encoding*.
     ValueError
-        If there is no header, or a row has too few or too many cells; the row is named, the header is row 1.
+        If there is no header or another separator is in it, or a row has too few or too many
+        cells; the row is named, the header is row 1.
     """
     text = path.read_bytes().decode(encoding).removeprefix("\ufeff")
     try:
@@ -42,6 +43,8 @@ def read_rows(path: Path, *, encoding: str = "utf-8", separator: str = ",") -> l
     if not rows or not rows[0]:
         raise ValueError("it has no header")
     header = rows[0]
+    if len(header) == 1 and (other := next((mark for mark in ";\t|," if mark in header[0]), None)):
+        raise ValueError(f"its cells seem to be separated by {other!r}, not by {separator!r}")
     for number, row in enumerate(rows, start=1):
         if len(row) != len(header):
             cells = "cell" if len(row) == 1 else "cells"

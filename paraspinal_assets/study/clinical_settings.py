@@ -40,7 +40,9 @@ class ColumnSettings(Settings):
     values: tuple[str, ...] | dict[str, str] | None = Field(
         None, description="Allowed values of a category, or a map from the file's codes to labels."
     )
-    missing: tuple[str, ...] = Field((), description="Codes that mean missing, besides an empty cell and NA.")
+    missing: tuple[str, ...] = Field(
+        (), description="Codes that mean missing, besides an empty cell, NA, N/A, NaN and a dot."
+    )
 
     @model_validator(mode="after")
     def _fits_its_type(self) -> ColumnSettings:
@@ -59,6 +61,7 @@ class ClinicalTable(Settings):
     separator: str = Field(
         ",", min_length=1, max_length=1, description="Character between the cells of a CSV file."
     )
+    decimal: Literal[".", ","] = Field(".", description="Decimal mark of the numbers of a CSV file.")
     participant: str = Field("participant", description="Column with the participant id.")
     exam: str | None = Field(
         None, description="Column with the exam, for files with one row per participant and exam."

@@ -14,7 +14,12 @@ from paraspinal_assets.study.clinical_settings import ColumnSettings
 from paraspinal_assets.study.scan import cell_shape, cell_text
 
 NOT_AVAILABLE: Final = frozenset({"", "NA", "N/A", "NaN", "nan", ".", "None", "null"})
-"""Text that means missing in every column: the empty cell, R's NA, Stata's and SAS's dot."""
+"""Text that means missing in every column: the empty cell, R's NA, Stata's and SAS's dot. In a column of words,
+``None`` is an answer and not missing, as are the values that the study file names."""
+
+_NUMERIC: Final = frozenset({"number", "integer", "binary"})
+_COMMA: Final = re.compile(r"[+-]?\d+,\d+", re.ASCII)
+_DECIMAL_COMMA: Final = str.maketrans(",.", ".,")
 
 _BINARY: Final = {
     "1": 1,
@@ -35,6 +40,8 @@ def parse_column(
     settings: ColumnSettings,
     complain: Callable[[int, str], None],
     say: Callable[[object], str] = cell_shape,
+    *,
+    decimal: str = ".",
 ) -> pd.Series[Any]:
     """Typed values of a column; wrong cells become null and are reported.
 
@@ -49,13 +56,14 @@ def parse_column(
     say
         What to say of a wrong cell. Messages are stored, so it is its shape unless they are only shown; of a date
         it is always that.
+    decimal
+        Decimal mark of numbers that are text.
     """
-    codes = NOT_AVAILABLE | set(settings.missing)
-    missing = cells.isna() | cells.map(_stripped).isin(codes)
+    missing = cells.isna() | _is_code(cells, settings, decimal)
     parse = _PARSERS[settings.type]
     values: list[Any] = []
     for position, (cell, absent) in enumerate(zip(cells, missing, strict=True)):
-        value, problem = (None, None) if absent else parse(cell, settings)
+        value, problem = (None, None) if absent else parse(_pointed(cell, settings, decimal), settings)
         if problem is not None:
             shown = cell_shape(cell) if settings.type == "date" else say(cell)
             complain(position, f"{shown!r} {problem}")
@@ -67,17 +75,40 @@ def parse_column(
     return pd.Series(values, index=cells.index, dtype=dtype)
 
 
+def _is_code(cells: pd.Series[Any], settings: ColumnSettings, decimal: str) -> pd.Series[bool]:
+    """Which cells hold a code for missing; among numbers -9.0 is the code -9."""
+    words = settings.type in {"category", "text"}
+    codes = (NOT_AVAILABLE - ({"None", *(settings.values or ())} if words else set())) | set(settings.missing)
+    found = cells.map(_stripped).isin(codes)
+    numbers = [number for code in settings.missing if (number := _float(code)) is not None]
+    if settings.type in _NUMERIC and numbers:
+        found |= cells.map(lambda cell: _float(_pointed(cell, settings, decimal)) in numbers)
+    return found
+
+
+def _pointed(cell: Any, settings: ColumnSettings, decimal: str) -> Any:
+    """A number's cell with a decimal point; a point where commas are the mark becomes a comma, and is refused."""
+    comma = decimal == "," and isinstance(cell, str) and settings.type in _NUMERIC
+    return cell.translate(_DECIMAL_COMMA) if comma else cell
+
+
+def _float(cell: Any) -> float | None:
+    text = _stripped(cell)
+    try:
+        return None if "_" in text else float(text)
+    except ValueError:
+        return None
+
+
 def _stripped(cell: Any) -> str:
     return cell_text(cell).strip()
 
 
 def _number(cell: Any, settings: ColumnSettings) -> tuple[Any, str | None]:
-    try:
-        value = float(_stripped(cell))
-    except ValueError:
-        return None, "is not a number"
-    if not math.isfinite(value) or "_" in str(cell):
-        return None, "is not a number"
+    value = _float(cell)
+    if value is None or not math.isfinite(value):
+        comma = _COMMA.fullmatch(_stripped(cell)) is not None
+        return None, "is not a number" + (", or not with `decimal` as it is set" if comma else "")
     if settings.type == "integer" and not value.is_integer():
         return None, "is not a whole number"
     if settings.range is not None and not settings.range[0] <= value <= settings.range[1]:

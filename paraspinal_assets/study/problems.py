@@ -46,6 +46,7 @@ def check_study(study: Study, inputs: StudyInputs) -> StudyCheck:
         problems.append(str(error))
     if known:
         problems += _unknown_variables(study, known)
+        problems += _unknown_options(study, known)
     counts = {exam: sum(scan.exam == exam for scan in manifest.scans) for exam in study.exams}
     return StudyCheck(counts, tuple(problems))
 
@@ -85,4 +86,21 @@ def _unknown_variables(study: Study, known: set[str]) -> list[str]:
             unknown = sorted({variable.strip(" `") for variable in variables} - known)
             if unknown:
                 found.append(f"models.{part}.{name}: no clinical column is named {', '.join(unknown)}")
+    return found
+
+
+def _unknown_options(study: Study, known: set[str]) -> list[str]:
+    """Columns and models that the analysis names and that are not there; defaults are only left out."""
+    options = study.analysis
+    found = []
+    for key in sorted(
+        options.model_fields_set & {"exposure", "benchmark", "subgroups", "subgroup_covariates"}
+    ):
+        value = getattr(options, key)
+        unknown = sorted({value} - known if isinstance(value, str) else set(value) - known)
+        if unknown:
+            found.append(f"analysis.{key}: no clinical column is named {', '.join(unknown)}")
+    model = options.sensitivity_model
+    if "sensitivity_model" in options.model_fields_set and model not in study.models.linear:
+        found.append(f"analysis.sensitivity_model: no model of models.linear is named {model}")
     return found

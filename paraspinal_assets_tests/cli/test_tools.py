@@ -124,6 +124,7 @@ def test_analyze_refuses_a_table_that_is_not_there(tmp_path: Path) -> None:
         ("empty.csv", None, 2, "cannot be read"),
         ("header.csv", None, 2, "has a header but no rows"),
         ("twice.csv", None, 2, "has the column 'VFx' twice"),
+        ("semicolons.csv", None, 2, "its cells seem to be separated by ';'"),
         ("A.csv", "unnamed.csv", 2, "has no column 'fold'; it has Fold"),
         ("A.csv", "short.csv", 1, "2 folds were given for 1316 rows"),
     ],
@@ -135,6 +136,7 @@ def test_analyze_says_what_is_wrong_with_a_file(
         "empty.csv": "",
         "header.csv": "vBMD,VFx\n",
         "twice.csv": "vBMD,VFx,VFx\n1,0,1\n",
+        "semicolons.csv": "vBMD;VFx\n1,5;0\n",
         "unnamed.csv": "Fold\n1\n",
         "short.csv": "fold\n1\n2\n",
     }

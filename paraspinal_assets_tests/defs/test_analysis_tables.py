@@ -38,8 +38,10 @@ def people() -> pd.DataFrame:
     return frame
 
 
-def build(asset: str, tmp_path: Path, people: pd.DataFrame, analysis: str) -> dict[str, pd.DataFrame]:
-    """The tables of an asset, from a cohort alone."""
+def build(
+    asset: str, tmp_path: Path, people: pd.DataFrame, analysis: str, **others: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """The tables of an asset, from a cohort and perhaps other tables."""
     text = STUDY.replace("LABELS", "{}").replace(
         "fracture: {age_only: age}", "fracture: {m: age + bmi + vbmd}"
     )
@@ -48,7 +50,7 @@ def build(asset: str, tmp_path: Path, people: pd.DataFrame, analysis: str) -> di
     )
     path = tmp_path / "study.yaml"
     path.write_text(text)
-    database = SimpleNamespace(read=lambda name: {"cohort": people}[name])
+    database = SimpleNamespace(read=lambda name: {"cohort": people, **others}[name])
     context: Any = SimpleNamespace(workspace=SimpleNamespace(study=load_study(path), database=database))
     function = RULES[asset].function
     assert function is not None
@@ -92,3 +94,44 @@ def test_problems_of_groups_are_stored_and_reported(tmp_path, people):
     volume = tables["quartile_cohort"].query("measure == 'volume'")
     assert volume["quartile"].isna().all()
     assert volume["lowest"].notna().all()
+
+
+@pytest.mark.parametrize(
+    "asset",
+    [
+        *("regression", "model_comparison", "sensitivity", "fracture_models", "auc", "subgroups"),
+        *("quartile_cohort", "table_one"),
+    ],
+)
+def test_with_nobody_to_analyse_tables_are_empty_and_the_report_can_be_written(tmp_path, people, asset):
+    made = build(asset, tmp_path, people.assign(analysed=False), "imputations: 0,")
+    told = {
+        name: frame for name, frame in made.items() if name in ("regression_problems", "fracture_problems")
+    }
+    assert all(frame.empty for name, frame in made.items() if name not in told)
+    assert all(list(frame["code"]) == ["E-STAT-ROWS"] for frame in told.values())
+
+
+def test_one_participant_has_no_quartile_and_stops_nothing(tmp_path, people):
+    made = build(
+        "quartile_cohort", tmp_path, people[people.notna().sum(axis=1) == 9].head(1), "imputations: 0,"
+    )
+    assert made["quartile_cohort"][["quartile", "lowest"]].isna().all(axis=None)
+    assert set(made["quartile_problems"]["code"]) == {"E-STAT-CONSTANT"}
+
+
+def test_without_a_pair_of_scans_there_is_no_change_but_a_problem(tmp_path, people):
+    muscle = pd.DataFrame(
+        {"exam": "exam5", "participant": people["participant"], "level": "union", "side": "both"}
+    ).assign(median_hu=20.0, volume_mm3=1e5)
+    bone = muscle[["exam", "participant"]].assign(region="body", vbmd_mg_cm3=150.0)
+    scans = muscle[["exam", "participant"]].assign(status="measured", segmenter="imported")
+    made = build(
+        *("longitudinal", tmp_path, people.assign(years=5.0, exclusion=pd.NA), "imputations: 0,"),
+        muscle_metrics=muscle,
+        bone_metrics=bone,
+        scans=scans,
+    )
+    assert list(made["longitudinal_problems"]["code"]) == ["E-STAT-PAIRS"]
+    assert made["longitudinal"].empty
+    assert made["longitudinal_models"].empty

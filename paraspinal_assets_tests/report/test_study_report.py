@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from paraspinal_assets.report.blocks import Source
+from paraspinal_assets.report.numbers import significant
 from paraspinal_assets.report.sections.methods import guidelines
 from paraspinal_assets.report.sections.terms import per_shown_unit, term_words
 from paraspinal_assets.report.study_report import (
@@ -247,3 +248,75 @@ def test_checklists_leave_to_the_authors_what_has_no_table(html):
     assert (
         f"<td>{flow}</td><td>–</td><td>all; this report has no disposition</td>" in study_report({}, {}).html
     )
+
+
+def test_change_says_of_which_measure_participants_have_none():
+    rows = [
+        ("attenuation", None),
+        ("attenuation", "no_interval"),
+        ("vbmd", "no_baseline"),
+        ("vbmd", "no_interval"),
+    ]
+    change = pd.DataFrame(rows, columns=["measure", "reason"]).assign(
+        participant=["1", "2"] * 2, change_per_year=[1.0, None, None, None]
+    )
+    summary = study.study_tables()["longitudinal"]
+    html = study_report({"longitudinal": summary, "longitudinal_change": change}, {}).html
+    assert "vBMD: the measure is missing at baseline: 1; the years between" in html
+    alike = change.assign(reason=[None, "no_interval"] * 2)
+    html = study_report({"longitudinal": summary, "longitudinal_change": alike}, {}).html
+    assert (
+        "Participants without a change: the years between the exams are missing or not positive: 1." in html
+    )
+
+
+def test_models_are_written_out_with_references_units_and_adjustment():
+    described = pd.DataFrame(
+        [("n", None), ("bmi", "mean"), ("bmi", "sd"), ("sex", "Female"), ("sex", "Male")],
+        columns=["variable", "level"],
+    ).assign(low=1.0, high=1.0, overall=2.0, missing=0, test=None, p=None, smd=None)
+    terms = pd.DataFrame({"term": ["(Intercept)", "bmi", "sexMale"], "estimate": 1.0}).assign(
+        model="m", ci_low=0.0, ci_high=2.0, p=0.5, aliased=False
+    )
+    tables = {
+        "table_one": described,
+        "linear_coefficients": terms,
+        "dose_response": study.study_tables()["dose_response"],
+    }
+    info = {"models": {"vBMD": {"m": "bmi + sex"}}, "adjusted_for": ["bmi"], "units": {"bmi": "kg/m2"}}
+    html = study_report(tables, info).html
+    for said in (
+        "Reference levels: sex Female.",
+        "bmi (kg/m2), mean (SD)",
+        "<td>bmi + sex</td>",
+        "Adjusted for bmi.",
+    ):
+        assert said in html, said
+
+
+def test_a_subgroup_without_an_estimate_keeps_its_place():
+    effects = study.study_tables()["subgroup_effects"]
+    one = effects.assign(estimate=effects["estimate"].where(effects.index != effects.index[-1]))
+    html = study_report({"subgroup_effects": one}, {}).html
+    assert html.count(": no estimate") >= 1
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(999.4, "999"), (999.7, "1,000"), (-999.5, "−1,000"), (9.996, "10.0")]
+)
+def test_three_digits_are_kept_where_rounding_adds_one(value, shown):
+    assert significant(value) == shown
+
+
+def test_bland_altman_limits_of_the_muscle_are_those_of_both_sides_together():
+    both = study.agreement()
+    left = both.assign(structure="muscle_left", volume_mm3=both["volume_mm3"] / 2)
+    reports = (
+        study_report({"reader_agreement": table}, {})
+        for table in (both, pd.concat([both, left], ignore_index=True))
+    )
+    alone, among = (
+        next(figure for figure in report.figures if figure.name == "bland-altman-volume-mm3")
+        for report in reports
+    )
+    assert among.caption == alone.caption

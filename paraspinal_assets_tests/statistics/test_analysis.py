@@ -288,3 +288,25 @@ def test_the_defaults_are_the_study_s():
     spec = AnalysisSpec()
     assert len(spec.formulas()) == len(LINEAR_MODELS) + len(FRACTURE_MODELS)
     assert spec.model_columns()[-2:] == ("vBMD", "VFx")
+
+
+def test_subgroups_and_covariates_that_are_not_there_are_named():
+    table = cohort().assign(Empty=np.nan)
+    spec = QUICK.changed(
+        linear_models={},
+        fracture_models={},
+        subgroups=("Gender", "Rase"),
+        subgroup_covariates=("Age", "Empty"),
+    )
+    made = analyze(table, spec)
+    assert codes(made, "subgroups") == {("Rase", "E-STAT-COLUMN"), ("Empty", "E-STAT-COLUMN")}
+    assert set(made["subgroup_effects"]["subgroup"]) == {"Gender"}
+    lost = analyze(table, spec.changed(subgroups=("Gender",), subgroup_covariates=(), treatment="Medium"))
+    assert codes(lost, "subgroups") == {("Medium", "E-STAT-COLUMN")}
+
+
+def test_models_of_other_names_are_reclassified_where_they_are_nested():
+    models = {"base": "Age", "both": "Median + Age", "other": "Gender"}
+    assert QUICK.changed(fracture_models=models).reclassified() == [("base", "both")]
+    assert ("Expanded", "Volume") in QUICK.reclassified()
+    assert QUICK.changed(reclassification_pairs=()).reclassified() == []

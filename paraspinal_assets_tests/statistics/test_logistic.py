@@ -176,3 +176,18 @@ def test_rows_that_are_alike_stay_tied():
     table["y"] = generator.integers(0, 2, 203) * 1.0
     fit = logistic_model(pd.concat([table, table]), "y ~ a + b + c + d")
     np.testing.assert_array_equal(fit.probabilities[:203], fit.probabilities[203:])
+
+
+@pytest.mark.parametrize(("n", "cases"), [(200, 3), (400, 10), (5000, 4)])
+def test_a_rare_level_with_cases_alone_is_separated_and_the_rest_has_the_numbers_of_its_rows(n, cases):
+    """The rows of the level decide themselves: the others are fitted as without them (statsmodels)."""
+    generator = np.random.default_rng(5)
+    fracture = np.isin(np.arange(n), generator.choice(n, cases, replace=False)).astype(float)
+    rare = fracture * (np.cumsum(fracture) <= 2)
+    table = pd.DataFrame({"y": fracture, "rare": rare, "x": generator.normal(size=n)})
+    rest = table[table["rare"] == 0]
+    want = sm.Logit(rest["y"], sm.add_constant(rest["x"])).fit(disp=0, tol=1e-14, maxiter=100)
+    got = logistic_model(table, "y ~ rare + x").coefficient_table().set_index("term")
+    assert np.isnan(got.loc["rare", ["log_odds", "std_error", "p"]].astype(float)).all()
+    assert got.loc["x", "log_odds"] == pytest.approx(want.params["x"], rel=1e-6)
+    assert got.loc["x", "std_error"] == pytest.approx(want.bse["x"], rel=1e-6)

@@ -94,6 +94,9 @@ def test_baseline_adjusted_model_agrees_with_statsmodels(exams):
     got = table[table.measure == "vbmd"].set_index("term")
     assert got.loc["baseline", "estimate"] == pytest.approx(fit.params["baseline"], rel=1e-8)
     assert got.loc["sexM", "p"] == pytest.approx(fit.pvalues["sex[T.M]"], rel=1e-8)
+    with_empty, problems = change_models(changes, people.assign(none=np.nan), ["attenuation", "sex", "none"])
+    pd.testing.assert_frame_equal(with_empty, table)
+    assert ("none", "E-STAT-COLUMN") in [(p.model, p.code) for p in problems]
     # Attenuation is its own baseline: the second copy is aliased, not a number.
     own = table[table.measure == "attenuation"].set_index("term")
     assert own.loc["attenuation", "aliased"]

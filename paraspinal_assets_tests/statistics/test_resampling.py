@@ -31,8 +31,11 @@ def test_folds_are_stratified_equal_and_repeatable():
 
 def test_too_few_cases_for_the_folds_is_refused():
     with pytest.raises(StatisticsError) as error:
-        stratified_folds(np.r_[np.ones(4), np.zeros(100)], 10)
+        stratified_folds(np.r_[np.ones(4), np.zeros(9)], 10)
     assert error.value.code == "E-STAT-FOLDS"
+    assert error.value.remedy == "Use at most 4 folds."
+    with pytest.raises(StatisticsError, match="1 rows have the outcome 1"):
+        stratified_folds(np.r_[np.ones(1), np.zeros(100)], 10)
 
 
 def test_a_level_missing_from_training_is_noted():

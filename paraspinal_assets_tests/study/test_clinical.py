@@ -46,6 +46,42 @@ def test_missing_codes_are_missing_and_never_zero(tmp_path, cell):
     assert people(tmp_path, HEADER + f"1,{cell},1,1,1\n")["bmi"].isna().all()
 
 
+@pytest.mark.parametrize("cell", ["-9", "-9.0", " -9.00"])
+@pytest.mark.parametrize("kind", ["number", "integer", "binary"])
+def test_a_missing_code_is_one_however_many_decimals_it_has(tmp_path, cell, kind):
+    columns = {"x": {"type": kind, "missing": ["-9"]}}
+    assert people(tmp_path, f"participant,x\n1,{cell}\n", columns=columns)["x"].isna().all()
+
+
+def test_none_is_an_answer_among_words(tmp_path):
+    columns = {"a": {"type": "category"}, "b": {"type": "category", "values": ["NA", "EU"]}, "c": {}}
+    frame = people(tmp_path, "participant,a,b,c\n1,None,NA,None\n2,NA,EU,1\n", columns=columns)
+    assert frame["a"].fillna("").tolist() == ["None", ""]
+    assert frame["b"].tolist() == ["NA", "EU"]
+    assert frame["c"].tolist() == [pd.NA, 1]
+
+
+EUROPEAN = "participant;bmi;gender;smoker;visits\r\n0012;27,5;1;1;3\r\n0013;9999,0;2;0,0;.\r\n"
+
+
+def test_semicolons_and_decimal_commas_are_read_where_they_are_named(tmp_path):
+    frame = people(tmp_path, EUROPEAN, separator=";", decimal=",")
+    assert frame["bmi"].tolist() == [27.5, pd.NA]
+    assert frame["smoker"].tolist() == [1, 0]
+    (problem,) = problems(tmp_path, EUROPEAN.replace("27,5", "1.027,5"), separator=";", decimal=",")
+    assert "bmi '9.999,9' is not a number" in problem
+    (problem,) = problems(tmp_path, EUROPEAN.replace("27,5", "27.5"), separator=";", decimal=",")
+    assert "bmi '99.9' is not a number" in problem
+
+
+def test_an_unnamed_separator_or_decimal_comma_is_told_as_such(tmp_path):
+    (problem,) = problems(tmp_path, EUROPEAN)
+    assert "separated by ';', not by ','" in problem
+    assert "name its `separator`" in problem
+    found = problems(tmp_path, EUROPEAN, separator=";")
+    assert "bmi '99,9' is not a number, or not with `decimal` as it is set" in found[0]
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [

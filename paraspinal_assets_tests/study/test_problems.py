@@ -60,3 +60,17 @@ def test_scans_without_the_masks_that_are_to_be_imported_are_named(tmp_path):
         "1 scans of exam5 have no segmentation (not at masks/{participant}_seg.nii.gz): exam5-1002",
         "1 scans of exam6 have no segmentation (no `segmentations` are given): exam6-1001",
     )
+
+
+def test_options_of_the_analysis_that_name_nothing_are_told(tmp_path):
+    for exam in ("exam5", "exam6"):
+        (tmp_path / "dicom" / exam).mkdir(parents=True)
+    (tmp_path / "people.csv").write_text("participant,bmi\n1001,20\n")
+    models = {"linear": {"m": "bmi"}, "fracture": {}}
+    options = {"exposure": "volume", "subgroups": ["bmi", "race"], "sensitivity_model": "model5"}
+    found = check_study(study(models=models, analysis=options), StudyStore(tmp_path).inputs).problems
+    assert found == (
+        "analysis.subgroups: no clinical column is named race",
+        "analysis.sensitivity_model: no model of models.linear is named model5",
+    )
+    assert check_study(study(models=models), StudyStore(tmp_path).inputs).problems == ()

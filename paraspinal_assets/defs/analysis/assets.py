@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from paraspinal_assets.defs.analysis.spec import analysed, analysis_spec, columns_read, problems_of
+from paraspinal_assets.defs.analysis.spec import (
+    analysed,
+    analysis,
+    analysis_spec,
+    columns_read,
+    problems_of,
+)
 from paraspinal_assets.defs.table_asset import TableContext, Tables, table_asset
 from paraspinal_assets.defs.table_metadata import preview
 from paraspinal_assets.study.schema import schemas
@@ -27,12 +33,10 @@ def _tables(context: TableContext, names: Mapping[str, str], **changes: Any) -> 
     """Some tables of the analysis of the cohort, under the names that they have in the database."""
     import pandas as pd
 
-    from paraspinal_assets.statistics.analysis import analyze
-
     people = analysed(context.workspace.database)
     whole = analysis_spec(context.workspace.study)
     spec = whole.changed(**changes, imputation_columns=whole.model_columns())
-    made = analyze(people, spec)
+    made = analysis(people, spec)
     tables = {name: made[source] for name, source in names.items()}
     for name in {"diagnostics", "predictions"} & set(tables):
         rows = tables[name]["row"].map(
@@ -57,7 +61,7 @@ def _imputation(study: Study) -> list[Any]:
 @table_asset(
     group="analysis",
     inputs=["cohort"],
-    code_version="4",
+    code_version="5",
     kinds={"statsmodels", "duckdb"},
     settings=lambda study: {"linear models": study.models.linear, "imputation": _imputation(study)},
 )
@@ -84,7 +88,7 @@ def _copies(context: TableContext) -> int:
 @table_asset(
     group="analysis",
     inputs=["cohort"],
-    code_version="3",
+    code_version="4",
     kinds={"statsmodels", "duckdb"},
     settings=lambda study: {"models": study.models, "imputation": _imputation(study)},
 )
@@ -117,7 +121,7 @@ def _folds(study: Study) -> list[Any]:
 @table_asset(
     group="analysis",
     inputs=["cohort"],
-    code_version="4",
+    code_version="5",
     kinds={"statsmodels", "duckdb"},
     settings=lambda study: {
         "fracture models": study.models.fracture,
@@ -134,7 +138,7 @@ def fracture_models(context: TableContext) -> Tables:
 @table_asset(
     group="analysis",
     inputs=["cohort"],
-    code_version="4",
+    code_version="5",
     kinds={"scikitlearn", "duckdb"},
     settings=lambda study: {
         "fracture models": study.models.fracture,
@@ -170,7 +174,7 @@ def auc(context: TableContext) -> Tables:
 @table_asset(
     group="analysis",
     inputs=["cohort", "muscle_metrics", "bone_metrics", "scans"],
-    code_version="3",
+    code_version="4",
     kinds={"python", "duckdb"},
     settings=lambda study: {
         "exams": {name: exam.role for name, exam in study.exams.items()},
@@ -179,8 +183,14 @@ def auc(context: TableContext) -> Tables:
 )
 def longitudinal(context: TableContext) -> Tables:
     """Change per year of attenuation, volume and vBMD between the exams; none across different model versions."""
-    from paraspinal_assets.statistics.longitudinal import annual_change, change_models, change_summary
-    from paraspinal_assets.statistics.problems import problems_table
+    from paraspinal_assets.errors import StatisticsError
+    from paraspinal_assets.statistics.longitudinal import (
+        annual_change,
+        change_models,
+        change_summary,
+        no_change,
+    )
+    from paraspinal_assets.statistics.problems import Problem, problems_table
     from paraspinal_assets.study.cohort import measures_at
 
     study, database = context.workspace.study, context.workspace.database
@@ -198,17 +208,25 @@ def longitudinal(context: TableContext) -> Tables:
     def at(exam: str) -> pd.DataFrame:
         frame = measures_at(exam, scans=found, muscle=muscle, bone=bone)
         versions = found[found["exam"] == exam].set_index("participant")["segmenter"]
-        frame = frame.assign(segmentation_version=versions, years=people.set_index("participant")["years"])
+        years = people.set_index("participant")["years"]
+        # Reindexed, since a frame without rows takes on the index of what it is assigned.
+        frame = frame.assign(
+            segmentation_version=versions.reindex(frame.index), years=years.reindex(frame.index)
+        )
         return frame[frame.index.isin(people["participant"])].reset_index()
 
-    change = annual_change(at(study.baseline), at(study.follow_up), measures)
     covariates = [name for name in study.analysis.subgroup_covariates if name in people.columns]
-    models, problems = change_models(change, people, covariates)
+    problems: tuple[Problem, ...] = ()
+    try:
+        change = annual_change(at(study.baseline), at(study.follow_up), measures)
+    except StatisticsError as error:  # no pair of scans: the rest of the study has its report all the same
+        change, problems = no_change(), (Problem.from_error("longitudinal", "", error),)
+    models, of_models = change_models(change, people, covariates)
     tables = {
         "longitudinal": change_summary(change),
         "longitudinal_change": change,
         "longitudinal_models": models,
-        "longitudinal_problems": problems_table(problems),
+        "longitudinal_problems": problems_table([*problems, *of_models]),
     }
     of_exposure = schemas()["cohort"].made_from
     read = [source for measure in measures for source in of_exposure[measure]]
@@ -224,7 +242,7 @@ def longitudinal(context: TableContext) -> Tables:
 @table_asset(
     group="analysis",
     inputs=["cohort"],
-    code_version="4",
+    code_version="5",
     kinds={"statsmodels", "duckdb"},
     settings=lambda study: {
         "imputation": _imputation(study),

@@ -81,6 +81,23 @@ def problems_of(problems: pd.DataFrame, *analyses: str) -> pd.DataFrame:
     return problems[problems["analysis"].isin(analyses)].reset_index(drop=True)
 
 
+def analysis(people: pd.DataFrame, spec: AnalysisSpec) -> dict[str, pd.DataFrame]:
+    """The tables of `analyze`; without anybody to analyse they are empty, and ``problems`` says so.
+
+    A study whose follow-up has only begun has a report all the same, with its flow and its scans.
+    """
+    from paraspinal_assets.statistics.analysis import analyze
+    from paraspinal_assets.statistics.problems import Problem, problems_table
+    from paraspinal_assets.statistics.tables import COLUMNS, stack
+
+    if len(people):
+        return analyze(people, spec)
+    text = "No participant passed every step of the flow (table disposition): there is nothing to analyse."
+    tables = {name: stack(name, []) for name in COLUMNS}
+    tables |= {f"table_one_{measure}": tables["table_one"] for measure in EXPOSURES[1:]}
+    return tables | {"problems": problems_table([Problem("table", "", "E-STAT-ROWS", text)])}
+
+
 def analysed(database: Database) -> pd.DataFrame:
     """The participants that are analysed, in order of their ids."""
     cohort = database.read("cohort")

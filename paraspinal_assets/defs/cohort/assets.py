@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
-from paraspinal_assets.defs.analysis.spec import EXPOSURES, analysed, analysis_spec, problems_of
+from paraspinal_assets.defs.analysis.spec import EXPOSURES, analysed, analysis, analysis_spec, problems_of
 from paraspinal_assets.defs.cohort.checks import cohort_checks
 from paraspinal_assets.defs.cohort.clinical import clinical, clinical_columns, outcomes
 from paraspinal_assets.defs.event_index import Record
@@ -165,14 +165,13 @@ def quartile_cohort(context: TableContext) -> Tables:
     """Each analysed participant's quartile of attenuation and of volume; the lowest is <= Q1."""
     import pandas as pd
 
-    from paraspinal_assets.statistics.analysis import analyze
     from paraspinal_assets.statistics.quartiles import low_quartile, quartile_number
 
-    def quartile(values: pd.Series[Any]) -> pd.Series[Any]:
+    def attempt(group: Callable[[pd.Series[Any]], pd.Series[Any]], name: str, dtype: str) -> pd.Series[Any]:
         try:
-            return quartile_number(values)
+            return group(people[name])
         except StatisticsError:  # quartile_problems says why
-            return pd.Series(pd.NA, index=values.index, dtype="Int64")
+            return pd.Series(pd.NA, index=people.index, dtype=dtype)
 
     people = analysed(context.workspace.database)
     frames = [
@@ -181,13 +180,13 @@ def quartile_cohort(context: TableContext) -> Tables:
                 "participant": people["participant"],
                 "measure": measure,
                 "value": people[measure],
-                "quartile": quartile(people[measure]),
-                "lowest": low_quartile(people[measure]),
+                "quartile": attempt(quartile_number, measure, "Int64"),
+                "lowest": attempt(low_quartile, measure, "boolean"),
             }
         )
         for measure in EXPOSURES
     ]
-    made = analyze(people, _descriptive(context))
+    made = analysis(people, _descriptive(context))
     tables = {
         "quartile_cohort": pd.concat(frames, ignore_index=True),
         "quartiles": made["quartiles"],
@@ -205,11 +204,11 @@ def quartile_cohort(context: TableContext) -> Tables:
 )
 def table_one(context: TableContext) -> Tables:
     """Characteristics of the lowest quartile against the others, by attenuation and by volume, with tests and SMDs."""
-    from paraspinal_assets.statistics.analysis import analyze
-
     people, spec = analysed(context.workspace.database), analysis_spec(context.workspace.study)
     variables = [name for name in (*spec.model_columns(), *EXPOSURES) if name in people.columns]
-    made = analyze(people, _descriptive(context).changed(table_one_variables=tuple(dict.fromkeys(variables))))
+    made = analysis(
+        people, _descriptive(context).changed(table_one_variables=tuple(dict.fromkeys(variables)))
+    )
     tables = {name: made[name] for name in ("table_one", "table_one_volume")}
     tables["table_one_problems"] = problems_of(made["problems"], "table_one")
     return _from_cohort(tables, variables)

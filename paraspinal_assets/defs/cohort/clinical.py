@@ -22,7 +22,7 @@ def _roles(study: Study) -> dict[str, str]:
 @table_asset(
     group="cohort",
     inputs=["clinical_files"],
-    code_version="1",
+    code_version="2",
     kinds={"csv", "duckdb"},
     settings=lambda study: {"clinical tables": study.clinical.tables, "exams": _roles(study)},
     checks={"one_row_per_participant": "No participant is in the clinical table twice."},

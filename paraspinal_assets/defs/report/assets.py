@@ -68,9 +68,15 @@ def provenance(context: TableContext) -> Tables:
 @table_asset(
     group="report",
     inputs=[*REPORTED, "contact_sheets"],
-    code_version="4",
+    code_version="5",
     kinds={"html", "svg"},
-    settings=lambda study: {"study": [study.name, study.synthetic], "imputation": study.analysis.imputation},
+    settings=lambda study: {
+        "study": [study.name, study.synthetic],
+        "imputation": study.analysis.imputation,
+        "clinical tables": study.clinical.tables,
+        "models": study.models,
+        "adjusted for": study.analysis.subgroup_covariates,
+    },
 )
 def study_report(context: TableContext) -> Tables:
     """The study in one self-contained HTML page: flow, Table 1, models, discrimination, quality, methods."""
@@ -104,6 +110,8 @@ def report_info(context: TableContext, tables: Mapping[str, pd.DataFrame]) -> di
     from paraspinal_assets.report.headline import headline
 
     study = context.workspace.study
+    people = tables["cohort"]
+    known = people[people["analysed"]].dropna(axis="columns", how="all").columns
     segmenters = sorted(set(tables["scans"]["segmenter"].dropna()))
     return {
         "study": study.name,
@@ -111,6 +119,15 @@ def report_info(context: TableContext, tables: Mapping[str, pd.DataFrame]) -> di
         "phantom_network": any("phantom network" in name for name in segmenters),
         "baseline": study.baseline,
         "imputation": study.analysis.imputation,
+        "models": {"vBMD": study.models.linear, "fracture": study.models.fracture},
+        "adjusted_for": [name for name in study.analysis.subgroup_covariates if name in known],
+        "units": {
+            name: column.unit
+            for table in study.clinical.tables.values()
+            for name, column in table.columns.items()
+            if column.unit
+        }
+        | ({"age": "years"} if "age" in known else {}),
         "headline": headline(tables, _truth(context)),
         "versions": {"paraspinal_assets": __version__, **{name: version(name) for name in PACKAGES}},
         "weights": {f"segmenter {number}": name for number, name in enumerate(segmenters, 1)},

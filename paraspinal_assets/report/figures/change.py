@@ -68,7 +68,8 @@ def subgroup_forest(
         groups = groups.where(p.isna(), groups + p.map(lambda value: f" (interaction p = {value:.2g})"))
     data = subgroups.assign(
         label=[
-            f"{level} (n = {int(n):,})" for level, n in zip(subgroups["level"], subgroups["n"], strict=True)
+            f"{level} (n = {int(n):,})" + (": no estimate" if pd.isna(estimate) else "")
+            for level, n, estimate in subgroups[["level", "n", "estimate"]].itertuples(index=False)
         ],
         group=groups,
     )

@@ -33,7 +33,7 @@ def forest_plot(
     ----------
     data
         Columns label, estimate, ci_low, ci_high, and optionally group: rows of one group stand together
-        under its name. Drawn from top to bottom.
+        under its name. Drawn from top to bottom; a row without an estimate has its label alone.
     name, title, description, axis_label
         As in `Drawing`, and the label of the horizontal axis.
     null
@@ -41,7 +41,7 @@ def forest_plot(
     highlight
         Labels drawn in the second colour, as squares.
     """
-    rows = data.dropna(subset=["estimate"]).reset_index(drop=True)
+    rows = data.reset_index(drop=True)
     places, headings = _forest_places(rows)
     with canvas(7.0, 0.9 + 0.24 * (len(rows) + len(headings))) as (figure, axes):
         axis = axes[0, 0]
@@ -116,7 +116,7 @@ def coefficient_forest(
         How a term is written.
     """
     rows = coefficients[(coefficients["model"] == model) & (coefficients["term"] != "(Intercept)")]
-    rows = rows[~rows["aliased"].fillna(False).astype(bool)]
+    rows = rows[~rows["aliased"].fillna(False).astype(bool) & rows["estimate"].notna()]
     factors = rows["term"].map(dict(scale or {}))
     factor = factors.fillna(1.0).astype(float)
     labels = [

@@ -20,9 +20,10 @@ AGREEMENT: Final = {
 }
 READ: Final = {"volume_mm3": "Volume (cm³)", "median_hu": "Median attenuation (HU)"}
 """What was read of a structure, muscle or vertebra."""
-WHOLE: Final = "muscle_(left|right|both)"
+WHOLE: Final = "muscle_both"
 LEVELS: Final = r"muscle_[CTL]\d+"
-"""Structures that share a Bland-Altman plot: of one size, or the small ones would not be seen."""
+"""Structures of a Bland-Altman plot. Both sides together are the exposure and have wider limits than each alone; levels
+share one plot, since they are of one size."""
 
 
 def agreement(source: Source) -> Section:

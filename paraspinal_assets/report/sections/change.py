@@ -8,7 +8,7 @@ from paraspinal_assets.report.blocks import Formats, Section, Source, figure, ta
 from paraspinal_assets.report.figures.change import longitudinal_change, subgroup_forest
 from paraspinal_assets.report.measures import measure
 from paraspinal_assets.report.numbers import count, interval, p_value, significant
-from paraspinal_assets.report.sections.terms import term_words
+from paraspinal_assets.report.sections.terms import adjustment, term_words
 from paraspinal_assets.statistics.longitudinal import REASONS as CHANGE_REASONS
 
 
@@ -39,9 +39,7 @@ def longitudinal(source: Source) -> Section:
     if change is not None:
         section.add(figure(longitudinal_change(change, measures=list(dict.fromkeys(change["measure"])))))
         if "reason" in change.columns and change["reason"].notna().any():
-            left_out = change.drop_duplicates("participant")["reason"].dropna().value_counts().sort_index()
-            words = "; ".join(f"{CHANGE_REASONS.get(str(code), code)}: {n}" for code, n in left_out.items())
-            section.add(text(f"Participants without a change: {words}.", "note"))
+            section.add(text(f"Participants without a change: {_without_change(change)}.", "note"))
     models = source.get("longitudinal_models", "measure", "term", "estimate", "ci_low", "ci_high", "p")
     if models is not None:
         heads = {"measure": "Measure", "term": "Term", "estimate": "Estimate", "ci": "95 % CI", "p": "p"}
@@ -50,6 +48,20 @@ def longitudinal(source: Source) -> Section:
         rows = _change_models(models).assign(term=models["term"].map(term_words(source)))
         section.add(table(rows, heads, caption=caption, formats=formats))
     return section
+
+
+def _without_change(change: pd.DataFrame) -> str:
+    """Reasons and how many participants have each, once where they are those of every measure."""
+    counts = {
+        measure(str(name)).name: "; ".join(
+            f"{CHANGE_REASONS.get(str(code), code)}: {n}"
+            for code, n in own["reason"].dropna().value_counts().sort_index().items()
+        )
+        for name, own in change.groupby("measure", sort=False)
+    }
+    if len(set(counts.values())) == 1:
+        return next(iter(counts.values()))
+    return ". ".join(f"{name}: {words or 'none'}" for name, words in counts.items())
 
 
 def _in_shown_units(found: pd.DataFrame) -> pd.DataFrame:
@@ -100,7 +112,7 @@ def subgroups(source: Source) -> Section:
             exposure=f"{exposure.name.lower()} on {effect.name}",
             axis_label=f"{effect.name} ({unit}) per {exposure.unit or 'unit'} of {exposure.name.lower()}, 95 % CI",
         )
-        section.add(figure(drawing))
+        section.add(figure(drawing, f"{drawing.description} {adjustment(source)}".strip()))
     if tests is not None:
         heads = {"outcome": "Outcome", "subgroup": "Subgroup", "p": "p", "p_adjusted": "p, adjusted"}
         formats = {"p": p_value, "p_adjusted": p_value}

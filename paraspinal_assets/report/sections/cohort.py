@@ -25,8 +25,10 @@ from paraspinal_assets.report.figures.muscle import (
 )
 from paraspinal_assets.report.flow import COLUMNS as FLOW_COLUMNS
 from paraspinal_assets.report.flow import flow_diagram
+from paraspinal_assets.report.measures import Measure
 from paraspinal_assets.report.measures import measure as shown_as
 from paraspinal_assets.report.numbers import count, p_value, percent, significant
+from paraspinal_assets.report.sections.terms import column
 
 TABLE_ONE_COLUMNS: Final = ("variable", "level", "low", "high", "overall", "missing", "test", "p", "smd")
 TABLE_ONE_HEADS: Final = tuple(
@@ -78,22 +80,24 @@ def table_one(source: Source) -> Section:
     frame = source.get("table_one", *TABLE_ONE_COLUMNS)
     if frame is None:
         return section.add(source.absent("table_one", *TABLE_ONE_COLUMNS))
-    section.add(_characteristics(frame, "muscle attenuation"))
+    section.add(_characteristics(source, frame, "muscle attenuation"))
     for name in (name for name in source.tables if name.startswith("table_one_")):
         other = source.get(name, *TABLE_ONE_COLUMNS)
         if other is not None:
-            section.add(_characteristics(other, shown_as(name.removeprefix("table_one_")).name.lower()))
+            section.add(
+                _characteristics(source, other, shown_as(name.removeprefix("table_one_")).name.lower())
+            )
     return section
 
 
-def _characteristics(frame: pd.DataFrame, measure: str) -> TableBlock:
+def _characteristics(source: Source, frame: pd.DataFrame, measure: str) -> TableBlock:
     totals = frame.iloc[0]
     rows = [
         _row(f"{totals['variable']}", [count(totals[group]) for group in ("low", "high", "overall")], totals)
     ]
     for variable, own in frame.iloc[1:].groupby("variable", sort=False):
         if set(own["level"]) <= set(DISTRIBUTION_ROWS):
-            rows += _measurement(str(variable), own.set_index("level"))
+            rows += _measurement(column(source, str(variable)), own.set_index("level"))
         else:
             rows += _category(str(variable), own, totals)
     note = (
@@ -111,8 +115,7 @@ def _row(name: str, values: list[str], tests: Any, *, bare: bool = False) -> tup
     return (Cell(name, header=True), *(Cell(value, numeric=True) for value in [*values, *ends]))
 
 
-def _measurement(variable: str, own: pd.DataFrame) -> list[tuple[Cell, ...]]:
-    shown = shown_as(variable)
+def _measurement(shown: Measure, own: pd.DataFrame) -> list[tuple[Cell, ...]]:
     scaled = own[["low", "high", "overall"]].astype(float) * shown.factor
     at = {level: [significant(value) for value in scaled.loc[level]] for level in own.index}
     rows = []
@@ -133,7 +136,7 @@ def _category(variable: str, own: pd.DataFrame, totals: Any) -> list[tuple[Cell,
         yes = own[own["level"] == "1"].iloc[0]
         return [_row(name, [percent(yes[g], known[g]) for g in groups], own.iloc[0])]
     rows = [_row(name, ["", "", ""], own.iloc[0])]
-    for record in own.to_dict("records"):
+    for record in own[own["level"] != ""].to_dict("records"):  # a column without values has no level
         values = [percent(record[group], known[group]) for group in groups]
         rows.append(_row(f"\u2003{record['level']}", values, record, bare=True))
     return rows
@@ -143,6 +146,8 @@ def muscle(source: Source) -> Section:
     """Muscle along the spine, and the outcome by quartile of muscle."""
     section = Section("muscle", "Muscle measures")
     cohort = analysed(source)
+    if cohort is not None and cohort.empty:
+        return section.add(text("Not available: no participant passed every step of the flow.", "missing"))
     needed = ("participant", "exam", "level", "side", "median_hu")
     measured = source.get("muscle_metrics", *needed)
     if measured is None:

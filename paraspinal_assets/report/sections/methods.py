@@ -19,11 +19,29 @@ PROBLEM_TABLES: Final = (
 """Of the analysis of a flat table, and of the parts of a study's."""
 
 
+IMPUTATIONS: Final = {
+    "predictors": "numbers among the predictors are replaced by their medians, outcomes and categories are not",
+    "original": "all numbers are replaced by their medians, outcomes too, as in the original study",
+    "multiple": "chained equations with predictive mean matching, pooled by Rubin's rules",
+    "none": "participants with a missing value are left out of the models that use it",
+}
+
+
 def methods(source: Source) -> Section:
-    """Methods paragraph, versions, weights and digests."""
+    """Methods paragraph, formulas, versions, weights and digests."""
     section = Section("methods", "Methods")
     info = source.info
     section.add(*(text(paragraph) for paragraph in info.get("methods", default_methods(info))))
+    models = [
+        (model, of, terms) for of, own in info.get("models", {}).items() for model, terms in own.items()
+    ]
+    if models:
+        formulas = pd.DataFrame(models, columns=["Model", "Outcome", "Terms"])
+        section.add(
+            table(
+                formulas, {name: name for name in ("Model", "Outcome", "Terms")}, caption="Models", formats={}
+            )
+        )
     for key, caption, heads in (
         ("versions", "Versions", ("Part", "Version")),
         ("weights", "Weights of the networks", ("Network", "Digest")),
@@ -55,7 +73,8 @@ def default_methods(info: Mapping[str, Any]) -> list[str]:
     )
     paragraphs = [] if info.get("imaging") is False else [imaging]
     if info.get("imputation"):
-        statistics += f" Missing values: imputation “{info['imputation']}”."
+        words = IMPUTATIONS.get(str(info["imputation"]), "")
+        statistics += f" Missing values, imputation “{info['imputation']}”: {words}."
     return [*paragraphs, statistics]
 
 

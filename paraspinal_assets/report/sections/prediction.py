@@ -10,7 +10,7 @@ import pandas as pd
 from paraspinal_assets.report.blocks import Block, Section, Source, figure, table, text
 from paraspinal_assets.report.figures.prediction import calibration_curves, decision_curves, roc_curves
 from paraspinal_assets.report.numbers import count, digits, interval, p_value, significant
-from paraspinal_assets.report.sections.terms import per_shown_unit, term_words
+from paraspinal_assets.report.sections.terms import per_shown_unit, reference_levels, term_words
 from paraspinal_assets.statistics.calibration import calibration_curve
 from paraspinal_assets.statistics.models import RECLASSIFICATION_PAIRS
 
@@ -128,7 +128,14 @@ def _reclassification(source: Source) -> Block | None:
         },
         caption="Net reclassification and integrated discrimination improvement",
         formats={"value": significant, "ci": str, "p": p_value},
+        note=_risk_classes(found),
     )
+
+
+def _risk_classes(found: pd.DataFrame) -> str:
+    cuts = sorted(set(found["cutoffs"].dropna())) if "cutoffs" in found.columns else []
+    limits = " and ".join(f"{100 * float(cut):g} %" for cut in cuts[0].split()) if cuts else ""
+    return f"Risk classes of the categorical NRI are cut at {limits}." if limits else ""
 
 
 def _odds_ratios(source: Source) -> Block | None:
@@ -138,6 +145,7 @@ def _odds_ratios(source: Source) -> Block | None:
         return None
     model = "Attenuation" if "Attenuation" in set(found["model"]) else str(found["model"].iloc[-1])
     rows = found[(found["model"] == model) & (found["term"] != "(Intercept)")]
+    reference = reference_levels(source, rows["term"])
     rows = per_shown_unit(rows.rename(columns={"log_odds": "estimate"}))
     # The table's limits are of the log odds.
     ends = zip(np.exp(rows["ci_low"]), np.exp(rows["ci_high"]), strict=True)
@@ -146,11 +154,16 @@ def _odds_ratios(source: Source) -> Block | None:
         ci=[interval(low, high) for low, high in ends],
         term=rows["term"].map(term_words(source)),
     )
+    infinite = rows.loc[rows["odds_ratio"].isna(), "term"]
+    why = (
+        f"Without a finite estimate (see Diagnosed problems): {', '.join(infinite)}." if len(infinite) else ""
+    )
     return table(
         rows,
         {"term": "Term", "odds_ratio": "Odds ratio", "ci": "95 % CI", "p": "p"},
         caption=f"Odds ratios of the model {model}",
         formats={"odds_ratio": significant, "ci": str, "p": p_value},
+        note=f"Intervals and p are Wald's. {reference} {why}".replace("  ", " ").strip(),
     )
 
 

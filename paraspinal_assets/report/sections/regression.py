@@ -14,7 +14,12 @@ from paraspinal_assets.report.figures.sensitivity import extreme_scenario_plot, 
 from paraspinal_assets.report.measures import measure
 from paraspinal_assets.report.numbers import count, digits, interval, p_value, significant
 from paraspinal_assets.report.sections.cohort import analysed
-from paraspinal_assets.report.sections.terms import per_shown_unit, term_words
+from paraspinal_assets.report.sections.terms import (
+    adjustment,
+    per_shown_unit,
+    reference_levels,
+    term_words,
+)
 from paraspinal_assets.statistics.sensitivity import Treatment
 
 EXPOSURES: Final = ("volume", "attenuation", "Shape", "Median")
@@ -139,9 +144,11 @@ def _exposure_table(source: Source, coefficients: pd.DataFrame) -> Block | None:
 
 def _coefficient_table(source: Source, coefficients: pd.DataFrame, model: str) -> Block | None:
     rows = _with_interval(per_shown_unit(coefficients[coefficients["model"] == model]))
+    reference = reference_levels(source, rows["term"])
     rows = rows.assign(term=rows["term"].map(term_words(source)))
     aliased = rows.loc[rows["aliased"].fillna(False).astype(bool), "term"]
-    note = f"Without a coefficient, as a combination of others: {', '.join(aliased)}." if len(aliased) else ""
+    why = f"Without a coefficient, as a combination of others: {', '.join(aliased)}." if len(aliased) else ""
+    note = f"{reference} {why}".strip()
     heads = {"term": "Term", "estimate": "Per unit", "ci": "95 % CI", "p": "p"}
     return table(rows, heads, caption=f"Coefficients of {model}", formats=_COEFFICIENT_FORMATS, note=note)
 
@@ -166,7 +173,12 @@ def comparison(source: Source) -> Section:
     section.add(table(nested, heads, caption="F tests of nested models", formats=formats))
     left = len(pairs) - len(nested)
     if left:
-        section.add(text(f"{left} pair(s) are not nested and have no F test; compare their AIC.", "note"))
+        section.add(
+            text(
+                f"{left} pair(s) are not nested and have no F test; compare their AIC, where n is the same.",
+                "note",
+            )
+        )
     return section
 
 
@@ -186,7 +198,6 @@ def dose_response(source: Source) -> Section:
         "n": "n",
         "value": "Mean or risk",
         "ci": "95 % CI",
-        "effect_scale": "Effect",
         "effect": "Against Q1",
         "effect_ci": "95 % CI",
         "effect_p": "p",
@@ -197,8 +208,10 @@ def dose_response(source: Source) -> Section:
         **dict.fromkeys(("ci", "effect_ci"), str),
         "effect_p": p_value,
     }
+    note = "Against the first quartile: differences of means and, of fractures, odds ratios."
+    caption = "Outcomes by quartile of muscle, adjusted effects"
     section.add(
-        table(rows, heads, caption="Outcomes by quartile of muscle, adjusted effects", formats=formats)
+        table(rows, heads, caption=caption, formats=formats, note=f"{note} {adjustment(source)}".strip())
     )
     tests = source.get("dose_response_tests", "exposure", "outcome", "test", "statistic", "p")
     if tests is None:
@@ -206,7 +219,8 @@ def dose_response(source: Source) -> Section:
     heads = {"exposure": "Measure", "outcome": "Outcome", "test": "Test", "statistic": "Statistic", "p": "p"}
     shown = _measures_named(tests).assign(test=tests["test"].astype(str).str.replace("_", " "))
     formats = {"statistic": significant, "p": p_value}
-    return section.add(table(shown, heads, caption="Tests across the quartiles", formats=formats))
+    note = "The trend over the quartile's number is adjusted as the effects are; the other tests are not."
+    return section.add(table(shown, heads, caption="Tests across the quartiles", formats=formats, note=note))
 
 
 def _measures_named(rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,17 +1,47 @@
-"""The terms of models in words and in the units in which measures are shown."""
+"""Columns and terms of models in words and in the units in which they are shown."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 
 import pandas as pd
 
 from paraspinal_assets.report.blocks import Source
-from paraspinal_assets.report.measures import measure
+from paraspinal_assets.report.measures import Measure, measure
 
 _PER_UNIT: Final = ("estimate", "ci_low", "ci_high")
+
+
+def column(source: Source, name: str) -> Measure:
+    """How a column is shown, with the unit that the study file gives it."""
+    shown = measure(name)
+    return shown if shown.unit else replace(shown, unit=str(dict(source.info.get("units", {})).get(name, "")))
+
+
+def reference_levels(source: Source, terms: Iterable[str]) -> str:
+    """With which level those of each category are compared, as a sentence; empty without categories.
+
+    It is the level that Table 1 counts and that has no term.
+    """
+    described, present = source.get("table_one", "variable", "level"), set(terms)
+    if described is None:
+        return ""
+    found = []
+    for name, rows in described.groupby("variable", sort=False):
+        levels = [str(level) for level in rows["level"]]
+        left = [level for level in levels if f"{name}{level}" not in present]
+        if len(left) == 1 < len(levels):
+            found.append(f"{measure(str(name)).name} {left[0]}")
+    return f"Reference levels: {'; '.join(found)}." if found else ""
+
+
+def adjustment(source: Source) -> str:
+    """What the effects of dose-response and subgroups are adjusted for, as a sentence; empty if not known."""
+    names = [measure(str(name)).name for name in source.info.get("adjusted_for", ())]
+    return f"Adjusted for {', '.join(names)}." if names else ""
 
 
 def term_words(source: Source) -> Callable[[str], str]:
@@ -31,7 +61,7 @@ def term_words(source: Source) -> Callable[[str], str]:
 
     def word(term: str) -> str:
         if term in variables:
-            return measure(term).label
+            return column(source, term).label
         variable = next((name for name in variables if term.startswith(name)), None)
         return term if variable is None else f"{measure(variable).name}: {term.removeprefix(variable)}"
 
