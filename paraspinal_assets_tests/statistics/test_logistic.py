@@ -73,6 +73,14 @@ def test_likelihood_ratios_match_r(pair, want):
     )
 
 
+def test_models_of_different_rows_are_not_compared():
+    table = pd.DataFrame(
+        {"y": [0.0, 1, 0, 1, 1, 0], "x": [1.0, 2, 3, 1, 2, 3], "z": [1.0, 3, 2, 2, 1, np.nan]}
+    )
+    with pytest.raises(StatisticsError, match="E-STAT-ROWS"):
+        likelihood_ratio(logistic_model(table, "y ~ x"), logistic_model(table, "y ~ x + z"))
+
+
 def test_weights_and_offset_match_statsmodels():
     generator = np.random.default_rng(1)
     x = sm.add_constant(generator.normal(size=(300, 2)))
@@ -96,6 +104,16 @@ def test_perfect_separation_gives_no_number():
     table = fit.coefficient_table(profile_intervals(fit))
     assert table.drop(columns="term").isna().all(axis=None)
     assert set(np.round(fit.probabilities, 3)) == {0.0, 1.0}
+
+
+def test_nearly_separated_data_keep_their_slope():
+    """A hundred rows at -1 and 1, and a pair at 1e-6 the wrong way round: exp(slope) is 100 / 1e-6 but for 1e-5."""
+    table = pd.DataFrame(
+        {"x": [*[-1.0] * 50, *[1.0] * 50, -1e-6, 1e-6], "y": [*[0.0] * 50, *[1.0] * 50, 1, 0]}
+    )
+    fit = logistic_model(table, "y ~ x")
+    assert not len(fit.separated)
+    assert fit.coefficients[1] == pytest.approx(np.log(1e8), rel=1e-6)
 
 
 def test_half_separation_leaves_the_other_columns_their_numbers():
