@@ -82,7 +82,11 @@ def test_quartiles_have_their_limits_and_intervals():
     first = stats.ttest_1samp(frame.vBMD[number == 1], 0).confidence_interval(0.95)
     assert (got.ci_low[0], got.ci_high[0]) == pytest.approx(tuple(first), rel=1e-9)
     fit = smf.ols("vBMD ~ C(number) + Age", frame.assign(number=number)).fit()
-    want = [fit.params["C(number)[T.4]"], *fit.conf_int().loc["C(number)[T.4]"], fit.pvalues["C(number)[T.4]"]]
+    want = [
+        fit.params["C(number)[T.4]"],
+        *fit.conf_int().loc["C(number)[T.4]"],
+        fit.pvalues["C(number)[T.4]"],
+    ]
     effect = got.loc[3, ["effect", "effect_ci_low", "effect_ci_high", "effect_p"]]
     assert effect.tolist() == pytest.approx(want, rel=1e-8)
     cases = frame.VFx[number == 2]
