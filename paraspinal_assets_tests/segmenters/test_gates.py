@@ -87,3 +87,5 @@ def test_too_small_a_view_and_too_large_a_scan_are_refused_from_the_header():
         check_size("s", monster, limit_bytes=16 * 10**9)
     check_size("s", Grid((512, 512, 350), np.diag([0.7, 0.7, 1, 1])), limit_bytes=4 * 10**9)
     assert memory_estimate(monster) > 10**11
+    # Measured for such a CT: 1.7 GB.
+    assert 1.5e9 < memory_estimate(Grid((512, 512, 300), np.diag([0.8, 0.8, 1, 1]))) < 2e9

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from paraspinal_assets.defs.automation import staleness
-from paraspinal_assets.defs.automation.staleness import Assessment, Staleness, State
+from paraspinal_assets.defs.automation.staleness import Assessment, Staleness, Standing, State
 from paraspinal_assets.defs.event_index import Failure, Record
 from paraspinal_assets.defs.provenance import BuiltFrom
 from paraspinal_assets.defs.results import INTERRUPTED
@@ -66,13 +66,22 @@ def test_a_table_waits_for_a_scan_that_may_still_come(look, failure, waits):
     _, table, _ = look(failure)
     assert (table.state is State.BLOCKED) == waits
     assert table.buildable != waits
+    assert table.unsettled  # what needs the table waits either way
 
 
 def test_a_bad_input_is_tried_again_when_it_changes_and_not_before(look):
-    scan, _, _ = look(failed(1, bad_input=True))
+    scan, _, found = look(failed(1, bad_input=True))
     assert (scan.state, scan.buildable) == (State.FAILED, False)
+    assert found.own_change("scan", SCANS[0]) == ""
+    assert look(failed(1))[2].own_change("scan", SCANS[0]) == "failed before: E"
     scan, _, _ = look(failed(1, bad_input=True), raw=RAW | {SCANS[0]: Record(3, "run", 0.0, "v2", None)})
     assert (scan.state, scan.reason) == (State.STALE, "input raw changed")
+
+
+def test_a_bad_input_is_built_when_it_is_asked_for():
+    failing = Assessment({"scan": {SCANS[0]: Standing(State.FAILED), SCANS[1]: Standing(State.FRESH)}})
+    assert failing.buildable("scan") == []
+    assert failing.buildable("scan", failed=True) == [SCANS[0]]
 
 
 def test_what_was_interrupted_is_built_again(look):
@@ -97,7 +106,7 @@ def test_a_table_is_stale_when_a_scan_fails_otherwise(look):
 
 def test_settings_that_look_alike_have_digests_of_their_own(look):
     _, _, found = look(BUILT)
-    values = [[], {}, [1], [1.0], [True], {"a": [1]}, {"a": {"b": 1}}]
+    values = [SimpleNamespace(a=1), [], {}, [1], [1.0], [True], {"a": [1]}, {"a": {"b": 1}}]
     assert [found._digest(value) for value in values] == [
         staleness.settings_digest(value) for value in values
     ]
