@@ -14,8 +14,6 @@ from paraspinal_assets.statistics.rank import Matrix, Vector
 MAX_ITERATIONS = 60
 DECREMENT = 1e-15
 """Newton stops after a step whose half square, in standard errors, is below this."""
-
-
 R_EPSILON = 1e-8
 R_MAX_ITERATIONS = 25
 """Defaults of R's ``glm.control``."""
@@ -52,6 +50,11 @@ def maximise(
     tuple
         Log odds ``(p,)``, lower Cholesky factor of the information ``(p, p)``, deviance. Under separation
         the iteration ends where the information becomes numerically singular, with finite log odds.
+
+    Raises
+    ------
+    StatisticsError
+        E-STAT-SINGULAR if the columns repeat each other.
     """
     # On columns of unit size the Cholesky factor sees no difference of units.
     scale = np.sqrt(np.einsum("ij,ij->j", x, x) / len(x))

@@ -91,6 +91,12 @@ def test_weights_and_offset_match_statsmodels():
     assert list(beta) == pytest.approx(want.params, rel=1e-7)
 
 
+def test_columns_that_repeat_each_other_have_no_maximum():
+    x = np.repeat(np.arange(6.0)[:, None], 2, axis=1)
+    with pytest.raises(StatisticsError, match="E-STAT-SINGULAR"):
+        maximise(x, np.array([0.0, 1, 0, 1, 1, 0]))
+
+
 def test_constant_columns_are_aliased():
     want = reference("edge/edge")["constant"]["glm_x_const"]
     table = logistic_model(cohort("edge/constant"), "y ~ x + const").coefficient_table().set_index("term")

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from paraspinal_assets.errors import StatisticsError
 from paraspinal_assets.statistics.benchmark import benchmark_bounds
@@ -89,6 +90,17 @@ def test_every_coefficient_s_robustness_matches():
     )
     got = {n: robustness_value(v, df, alpha=0.05) for n, v in t.items()}
     assert got == pytest.approx(want["rv_all_q1_alpha05"], rel=SENSEMAKR)
+
+
+def test_robustness_where_the_outcome_side_is_not_the_limit():
+    """Searched: just below the value no confounder makes the estimate insignificant, just above it one does."""
+    subject = Treatment(100.0, 1.0, 3)
+    value, shares = robustness_value(100.0, 3, alpha=0.05), np.linspace(0, 1, 100_000, endpoint=False)
+    below, above = (
+        subject.adjusted_t(strength, shares[shares <= strength]).min()
+        for strength in (value * 0.9999, value * 1.0001)
+    )
+    assert below > stats.t.ppf(0.975, 2) > above
 
 
 def test_single_confounders_match():
