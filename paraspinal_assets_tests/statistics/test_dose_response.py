@@ -62,12 +62,14 @@ def test_trend_in_proportions_by_hand():
     frame = pd.DataFrame({"x": x, "y": (rng.random(400) < 1 / (1 + np.exp(x))).astype(float)})
     number = pd.qcut(frame.x, 4, labels=False)
     got = dose_response(frame, "x", "y").tests.set_index("test")
-    assert got.loc["cochran_armitage", "statistic"] == pytest.approx(
-        400 * np.corrcoef(number, frame.y)[0, 1] ** 2, rel=1e-9
+    statistic = 400 * np.corrcoef(number, frame.y)[0, 1] ** 2
+    assert got.loc["cochran_armitage", ["statistic", "p"]].tolist() == pytest.approx(
+        [statistic, stats.chi2.sf(statistic, 1)], rel=1e-9, abs=0
     )
+    assert got.df1[["chi_squared", "cochran_armitage"]].tolist() == [3, 1]
     want = stats.chi2_contingency(pd.crosstab(number, frame.y), correction=False)
     assert (got.loc["chi_squared", "statistic"], got.loc["chi_squared", "p"]) == pytest.approx(
-        (want.statistic, want.pvalue), rel=1e-9
+        (want.statistic, want.pvalue), rel=1e-9, abs=0
     )
 
 

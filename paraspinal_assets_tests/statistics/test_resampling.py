@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics import optimism
 from paraspinal_assets.statistics.logistic import logistic_model
 from paraspinal_assets.statistics.models import FRACTURE_MODELS
 from paraspinal_assets.statistics.optimism import bootstrap_optimism
@@ -85,7 +86,7 @@ def test_a_separated_model_loses_no_replicate():
     assert got.mean == pytest.approx(want.mean, abs=2e-3)
 
 
-def test_samples_without_a_rare_level_or_without_cases():
+def test_samples_without_a_rare_level_or_without_cases(monkeypatch):
     """Sample by sample: the optimism is the plain one at zero noise, the intercept of a line through both."""
     generator = np.random.default_rng(3)
     x = pd.DataFrame({"v": generator.normal(size=60), "rare": np.arange(60) < 3}).astype(float)
@@ -103,4 +104,7 @@ def test_samples_without_a_rare_level_or_without_cases():
     got = bootstrap_optimism(fit, replicates=100, seed=7)
     assert 0 < got.failed == 100 - len(plain)
     assert got.mean == pytest.approx(np.polyfit(noise, plain, 1)[1], abs=1e-9)
+    monkeypatch.setattr(optimism, "BATCH_NUMBERS", 60 * 7)
+    by_sevens = bootstrap_optimism(fit, replicates=100, seed=7)
+    assert (by_sevens.replicates, by_sevens.mean) == (got.replicates, pytest.approx(got.mean, abs=1e-9))
     assert np.isnan(bootstrap_optimism(fit, replicates=0).mean)
