@@ -1,4 +1,4 @@
-"""Commands on a study: init, check, run, status, export, ui."""
+"""Commands on a study: init, check, run, status, export."""
 
 from __future__ import annotations
 

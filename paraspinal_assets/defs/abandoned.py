@@ -21,6 +21,7 @@ from dagster import DagsterEventType, DagsterRunStatus
 from paraspinal_assets.defs.event_index import EventIndex
 from paraspinal_assets.defs.provenance import FAILURE
 from paraspinal_assets.defs.results import INTERRUPTED
+from paraspinal_assets.study.complete import is_held
 
 FOLDER: Final = "at-work"
 START_S: Final = 120.0
@@ -67,7 +68,7 @@ def close_abandoned(index: EventIndex, home: Path, *, own: str | None = None) ->
     instance = index.instance
     closed: list[str] = []
     for path in sorted((home / FOLDER).glob("[!.]*")):
-        if not _is_held(path):
+        if not is_held(path):
             _mark_interrupted(instance, index, path.name)
             _fail(instance, path.name)
             path.unlink(missing_ok=True)
@@ -83,17 +84,6 @@ def close_abandoned(index: EventIndex, home: Path, *, own: str | None = None) ->
         if time.time() - draft.stat().st_mtime > DRAFT_S:
             draft.unlink(missing_ok=True)
     return closed
-
-
-def _is_held(path: Path) -> bool:
-    try:
-        with open(path, "r+") as file:  # NFS locks for writing only what is open for writing
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return True  # ended meanwhile, as it should
-    return False
 
 
 def _mark_interrupted(instance: dg.DagsterInstance, index: EventIndex, run_id: str) -> None:

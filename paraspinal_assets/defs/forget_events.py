@@ -87,7 +87,7 @@ def erase_events(instance: dg.DagsterInstance, traces: Traces) -> None:
             for table in _tables(connection, metadata):
                 _erase_from(connection, table, traces)
             if metadata is SqlEventLogStorageMetadata:
-                _restore_latest(connection, traces)
+                _restore_latest(connection)
     instance.wipe_asset_cached_status([dg.AssetKey(rule.name) for rule in RULES.values() if rule.partitioned])
 
 
@@ -142,7 +142,7 @@ def _erase_from(connection: Connection, table: db.Table, traces: Traces) -> None
             )
 
 
-def _restore_latest(connection: Connection, traces: Traces) -> None:
+def _restore_latest(connection: Connection) -> None:
     """Show the latest event that is left where an asset's latest one was the participant's."""
     events = SqlEventLogStorageTable.c
     for row in connection.execute(

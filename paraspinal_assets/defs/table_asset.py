@@ -92,13 +92,12 @@ def table_asset(
     settings: StudyParts | None = None,
     checks: Mapping[str, str] | None = None,
     warnings: Mapping[str, str] | None = None,
-    owners: Sequence[str] = OWNERS,
 ) -> Callable[[TableFunction], dg.AssetsDefinition]:
     """A table asset from a function of a `TableContext`; the function's docstring is the description.
 
     Parameters
     ----------
-    group, kinds, owners
+    group, kinds
         As Dagster shows them.
     inputs, code_version, settings
         What decides about staleness (see `AssetRule`).
@@ -121,7 +120,7 @@ def table_asset(
             metadata=code_link(function),
             code_version=code_version,
             kinds=kinds,
-            owners=list(owners),
+            owners=list(OWNERS),
             pool="duckdb",
             check_specs=[
                 dg.AssetCheckSpec(check, asset=name, description=meaning, blocking=check in blocking)

@@ -33,8 +33,6 @@ class BlandAltman:
         Pairs, mean and standard deviation (n - 1) of the differences first minus second.
     lower, upper
         95 % limits of agreement, bias -/+ 1.96 sd.
-    bias_ci, lower_ci, upper_ci
-        95 % confidence intervals; the limits' standard error is sqrt(1/n + z^2 / (2 (n - 1))) sd.
     """
 
     n: int
@@ -42,9 +40,6 @@ class BlandAltman:
     sd: float
     lower: float
     upper: float
-    bias_ci: tuple[float, float]
-    lower_ci: tuple[float, float]
-    upper_ci: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -128,27 +123,9 @@ def bland_altman(first: ArrayLike, second: ArrayLike) -> BlandAltman:
     """
     pairs = _complete(np.column_stack([np.asarray(first, float), np.asarray(second, float)]), at_least=3)
     differences = pairs[:, 0] - pairs[:, 1]
-    n = differences.size
     bias, sd = float(differences.mean()), float(differences.std(ddof=1))
-    z = LIMITS_OF_AGREEMENT_Z
-    t = float(stats.t.ppf(0.975, n - 1))
-    lower, upper = bias - z * sd, bias + z * sd
-    bias_half = t * sd / np.sqrt(n)
-    limit_half = t * sd * np.sqrt(1 / n + z**2 / (2 * (n - 1)))
-    return BlandAltman(
-        n,
-        bias,
-        sd,
-        lower,
-        upper,
-        bias_ci=_interval(bias, bias_half),
-        lower_ci=_interval(lower, limit_half),
-        upper_ci=_interval(upper, limit_half),
-    )
-
-
-def _interval(centre: float, half: float) -> tuple[float, float]:
-    return float(centre - half), float(centre + half)
+    half = LIMITS_OF_AGREEMENT_Z * sd
+    return BlandAltman(differences.size, bias, sd, bias - half, bias + half)
 
 
 def icc(ratings: ArrayLike, *, confidence: float = 0.95) -> Icc:
@@ -185,8 +162,6 @@ def _icc_interval(
     value: float, subjects: float, readers: float, error: float, size: tuple[int, int], confidence: float
 ) -> tuple[float, float]:
     n, k = size
-    if error <= 0 and readers <= 0:
-        return 1.0, 1.0
     if value >= 1:
         return float(value), float(value)
     a = k * value / (n * (1 - value))

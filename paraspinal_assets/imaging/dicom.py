@@ -19,7 +19,7 @@ E-DICOM-10  slices of one series differ in size or direction        keep one rec
 E-DICOM-11  not Hounsfield units                                    use a series with rescale to HU
 E-DICOM-12  pixel format unsupported or contradictory               export again, uncompressed
 E-DICOM-13  attenuation beyond 16 bits                              check slope and intercept
-E-DICOM-14  the volume is larger than allowed                       check the size, or raise `max_bytes`
+E-DICOM-14  the volume is larger than allowed                       check the size, or send thicker slices
 E-DICOM-15  images of several patients in one folder                keep one patient per folder
 E-DICOM-16  lossy compression                                       use the original, or `allow_lossy`
 E-DICOM-17  a series rule that cannot be applied                    correct it in the study file

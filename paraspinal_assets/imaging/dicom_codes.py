@@ -29,7 +29,7 @@ REMEDIES: Final[dict[str, str]] = {
     "E-DICOM-11": "use a series with RescaleSlope and RescaleIntercept to HU, one sample per pixel",
     "E-DICOM-12": "export the series again, uncompressed (Explicit VR Little Endian)",
     "E-DICOM-13": "check RescaleSlope and RescaleIntercept (`paraspinal convert` names the file)",
-    "E-DICOM-14": "check Rows, Columns and the number of slices; if they are right, raise `max_bytes`",
+    "E-DICOM-14": "check Rows, Columns and the number of slices; if they are right, send thicker slices",
     "E-DICOM-15": "keep the files of one patient per folder",
     "E-DICOM-16": "use the losslessly stored series, or set `allow_lossy: true` in the series rule",
     "E-DICOM-17": "correct the series rule in the study file",

@@ -14,7 +14,7 @@ import logging
 import os
 import threading
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -208,14 +208,6 @@ def files_below(folder: Path) -> list[Path]:
             Path(root, name) for name in names if not name.startswith(".") and name.upper() != "DICOMDIR"
         ]
     return sorted(found)
-
-
-def by_folder(headers: Iterable[SliceHeader]) -> dict[Path, list[SliceHeader]]:
-    """Headers of a tree, by the folder that holds the files."""
-    folders: dict[Path, list[SliceHeader]] = {}
-    for header in headers:
-        folders.setdefault(header.path.parent, []).append(header)
-    return folders
 
 
 def _is_dicom(path: Path, head: bytes, name: str) -> bool:

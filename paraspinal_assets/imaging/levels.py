@@ -164,7 +164,7 @@ def union_rows(slabs: Iterable[Slab]) -> NDArray[np.bool_]:
     return inside
 
 
-def slabs_table(slabs: Mapping[str, Slab] | Iterable[Slab]) -> pd.DataFrame:
+def slabs_table(slabs: Mapping[str, Slab]) -> pd.DataFrame:
     """The slabs as a table, one row each.
 
     Columns: level, first_slice, last_slice, vertebra_first_slice, vertebra_last_slice, gap, touches_border.
@@ -180,7 +180,7 @@ def slabs_table(slabs: Mapping[str, Slab] | Iterable[Slab]) -> pd.DataFrame:
             "gap": slab.gap,
             "touches_border": slab.touches_border,
         }
-        for slab in (slabs.values() if isinstance(slabs, Mapping) else slabs)
+        for slab in slabs.values()
     ]
     numbers = dict.fromkeys(_SLAB_COLUMNS[1:5], "int64")
     return pd.DataFrame(rows, columns=list(_SLAB_COLUMNS)).astype(

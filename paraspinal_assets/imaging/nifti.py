@@ -107,7 +107,7 @@ class PlaneStream:
             raise VolumeError(
                 "E-VOL-04",
                 f"{self.path}: the header claims {header.data_bytes:,} bytes of voxels (limit {max_bytes:,})",
-                "crop the scan, or raise the limit if it really is that large",
+                "crop or resample the scan, or exclude it",
             )
         inflated = self._inflated_size(size, claimed) if self._gzip else size
         if claimed != inflated:

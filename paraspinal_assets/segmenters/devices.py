@@ -79,7 +79,7 @@ def _gpus() -> int:
 
 
 @contextmanager
-def own_device(device: str, folder: Path, *, gpus: int | None = None) -> Iterator[str]:
+def own_device(device: str, folder: Path) -> Iterator[str]:
     """Hold a GPU for this worker alone, and wait for one where all are held; the CPU belongs to everyone.
 
     Parameters
@@ -88,14 +88,12 @@ def own_device(device: str, folder: Path, *, gpus: int | None = None) -> Iterato
         As `resolve_device` gives it.
     folder
         Where the locks are, common to the workers that share the GPUs; a worker that dies loses its lock.
-    gpus
-        Number of GPUs; None asks torch, which heeds CUDA_VISIBLE_DEVICES.
     """
     kind, _, index = device.partition(":")
     if kind != "cuda":
         yield device
         return
-    numbers = [int(index)] if index else range(_gpus() if gpus is None else gpus)
+    numbers = [int(index)] if index else range(_gpus())
     folder.mkdir(parents=True, exist_ok=True)
     while True:
         for number in numbers:

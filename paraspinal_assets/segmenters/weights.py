@@ -27,7 +27,6 @@ PHANTOM_NOTE: Final = "phantom network, not for patients"
 PLACEHOLDERS: Final = (291, 293, 295)
 """Networks of the task ``total`` that our classes do not need; the package asks that their folders exist."""
 
-LICENCE: Final = "Apache-2.0 (open weights, no licence number needed)"
 _RELEASES: Final = "https://github.com/wasserth/TotalSegmentator/releases/download"
 _CHECKPOINT: Final = "fold_0/checkpoint_final.pth"
 

@@ -105,13 +105,6 @@ def _benchmark_strength(fit: LinearFit, treatment: str, terms: Sequence[str]) ->
     return r2d, r2y
 
 
-def group_partial_r2(fit: LinearFit, terms: Sequence[str]) -> float:
-    """Partial R2 of several coefficients together with the outcome."""
-    positions = {fit.term(term) for term in terms}
-    rest = np.array([k for k in fit.kept if int(k) not in positions], dtype=np.intp)
-    return 1 - fit.rss / _rss(fit.design.x, rest, fit.design.y)
-
-
 def _rss(x: Matrix, columns: Index, y: Vector) -> float:
     q = np.asarray(linalg.qr(x[:, columns], mode="economic")[0])
     residual = y - q @ (q.T @ y)

@@ -6,7 +6,6 @@ Process Lett 2014;21:1389 (midranks instead of all pairs); pROC (missing rows, d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -150,22 +149,6 @@ def auc_estimate(
         n_controls=parts.of_controls.size,
         notes=_notes(parts.auc, bool(np.ptp(values) == 0)),
     )
-
-
-def delong_covariance(
-    outcome: ArrayLike, scores: Sequence[ArrayLike], *, direction: DirectionRule = "auto"
-) -> tuple[FloatArray, FloatArray]:
-    """Areas ``(k,)`` and their covariance matrix ``(k, k)`` on the rows complete in every score.
-
-    Source: pROC ``cov(method = "delong")``.
-    """
-    cases, columns, _ = complete_rows(outcome, *scores)
-    parts = [_components(cases, column, _resolve(direction, cases, column)) for column in columns]
-    _variance(parts[0].of_cases, parts[0].of_controls)
-    of_cases = np.atleast_2d(np.cov(np.stack([p.of_cases for p in parts])))
-    of_controls = np.atleast_2d(np.cov(np.stack([p.of_controls for p in parts])))
-    covariance = of_cases / parts[0].of_cases.size + of_controls / parts[0].of_controls.size
-    return np.array([p.auc for p in parts]), covariance
 
 
 def compare_auc_paired(

@@ -62,13 +62,7 @@ class Design:
     def on_rows(self, rows: Index) -> Design:
         """The part of this design on those table rows (positions) that it has."""
         keep = np.isin(self.rows, rows)
-        return replace(
-            self,
-            x=self.x.T[:, keep].T,
-            y=self.y[keep],
-            rows=self.rows[keep],
-            n_dropped=self.n_dropped + int((~keep).sum()),
-        )
+        return replace(self, x=self.x.T[:, keep].T, y=self.y[keep], rows=self.rows[keep])
 
 
 def r_sorted(values: Sequence[str]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from paraspinal_assets.statistics.design import INTERCEPT, Design
 from paraspinal_assets.statistics.linear import LinearFit
 from paraspinal_assets.statistics.logistic import LogisticFit
 from paraspinal_assets.statistics.problems import Problem
-from paraspinal_assets.statistics.rank import Index, Matrix
+from paraspinal_assets.statistics.rank import Index, Matrix, Vector
 
 ROW_COLUMNS = ("row", "fitted", "residual", "hat", "rstandard", "rstudent", "cooks_distance")
 TERM_COLUMNS = ("term", "df", "gvif", "vif")
@@ -68,33 +68,21 @@ def _log_det(matrix: Matrix) -> float:
     return float(np.linalg.slogdet(matrix)[1]) if len(matrix) else 0.0
 
 
-def quantile_quantile(fit: LinearFit) -> pd.DataFrame:
-    """Normal quantiles of the standardised residuals, in row order, as R's ``qqnorm``.
-
-    Columns: theoretical, sample.
-    """
-    sample = row_diagnostics(fit)["rstandard"].to_numpy()
+def normal_quantiles(sample: Vector) -> Vector:
+    """Normal quantiles that a sample is drawn against, in its order, as R's ``qqnorm``; shape ``(n,)``."""
     n = len(sample)
     a = 3 / 8 if n <= 10 else 1 / 2
     points = stats.norm.ppf((np.arange(1, n + 1) - a) / (n + 1 - 2 * a))
     theoretical = np.empty(n)
     theoretical[np.argsort(sample, kind="stable")] = points
-    return pd.DataFrame({"theoretical": theoretical, "sample": sample})
+    return theoretical
 
 
-def smooth(x: Matrix, y: Matrix) -> pd.DataFrame:
+def smooth(x: Vector, y: Vector) -> pd.DataFrame:
     """Cleveland's lowess with R's defaults (two thirds of the points, three robust iterations): x, y."""
     spread = float(np.ptp(x))
     line = lowess(y, x, frac=2 / 3, it=3, delta=0.01 * spread)
     return pd.DataFrame(line, columns=["x", "y"])
-
-
-def normality(fit: LinearFit) -> tuple[float, float]:
-    """Shapiro-Wilk W and p of the residuals; NaN beyond 5,000 rows, where R refuses."""
-    if not 3 <= fit.n <= 5000:
-        return float("nan"), float("nan")
-    result = stats.shapiro(fit.residuals)
-    return float(result.statistic), float(result.pvalue)
 
 
 def design_problems(analysis: str, model: str, design: Design, kept: Index, aliased: Index) -> list[Problem]:

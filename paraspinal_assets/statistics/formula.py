@@ -8,7 +8,6 @@ order as written.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from paraspinal_assets.errors import StatisticsError
@@ -49,10 +48,6 @@ class Formula:
     def labels(self) -> tuple[str, ...]:
         """Terms as R labels them, such as ``Gender:Median``."""
         return tuple(":".join(term) for term in self.terms)
-
-    def with_terms(self, terms: Sequence[Term]) -> Formula:
-        """The same outcome on other terms."""
-        return Formula(self.outcome, tuple(terms))
 
     def __str__(self) -> str:
         return f"{self.outcome} ~ {' + '.join(self.labels) or '1'}"

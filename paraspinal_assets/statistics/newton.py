@@ -55,6 +55,11 @@ def maximise(
     tuple
         Log odds ``(p,)``, lower Cholesky factor of the information ``(p, p)``, deviance. Under separation
         the iteration ends where the information becomes numerically singular, with finite log odds.
+
+    Raises
+    ------
+    StatisticsError
+        E-STAT-SINGULAR if the columns repeat each other.
     """
     # On columns of unit size the Cholesky factor sees no difference of units.
     scale = np.sqrt(np.einsum("ij,ij->j", x, x) / len(x))

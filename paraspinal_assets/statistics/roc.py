@@ -88,16 +88,9 @@ def binary_outcome(outcome: ArrayLike) -> FloatArray:
     return values
 
 
-def cases_mask(outcome: ArrayLike) -> BoolArray:
-    """True for cases, shape ``(n,)``; refuses missing values and one class alone (E-STAT-ONE-CLASS)."""
-    values = binary_outcome(outcome)
-    if np.isnan(values).any():
-        raise StatisticsError(
-            "E-STAT-MISSING",
-            f"The outcome is missing in {int(np.isnan(values).sum())} of {values.size} rows.",
-            "Drop these rows, or pass them through the imputation.",
-        )
-    cases: BoolArray = values == 1
+def _cases(known: FloatArray) -> BoolArray:
+    """True for cases among outcomes of 0 and 1, shape ``(n,)``; refuses one class alone (E-STAT-ONE-CLASS)."""
+    cases: BoolArray = known == 1
     n_cases = int(cases.sum())
     if n_cases in (0, cases.size):
         raise StatisticsError(
@@ -130,7 +123,7 @@ def complete_rows(outcome: ArrayLike, *scores: ArrayLike) -> tuple[BoolArray, li
     keep = ~np.isnan(values)
     for column in columns:
         keep &= ~np.isnan(column)
-    return cases_mask(values[keep]), [column[keep] for column in columns], keep
+    return _cases(values[keep]), [column[keep] for column in columns], keep
 
 
 def auto_direction(cases: BoolArray, score: FloatArray) -> Direction:
@@ -181,11 +174,11 @@ def roc_curve(outcome: ArrayLike, score: ArrayLike, *, direction: DirectionRule 
 
 def _midpoints(distinct: FloatArray) -> FloatArray:
     """Midpoints between sorted distinct scores, with -inf and +inf at the ends, shape ``(k + 1,)``."""
+    # Halves first: the sum of two large scores would overflow.
     middle = distinct[:-1] / 2 + distinct[1:] / 2
-    exact = (distinct[:-1] + distinct[1:]) / 2 if np.abs(distinct).max() < 1e100 else middle
     # Neighbours without a double between them: take the upper one, so that ">=" still parts them.
-    exact = np.where(exact <= distinct[:-1], distinct[1:], exact)
-    return np.concatenate([[-np.inf], exact, [np.inf]])
+    middle = np.where(middle <= distinct[:-1], distinct[1:], middle)
+    return np.concatenate([[-np.inf], middle, [np.inf]])
 
 
 def sensitivity_at(curve: RocCurve, specificity: float) -> float:
@@ -193,25 +186,16 @@ def sensitivity_at(curve: RocCurve, specificity: float) -> float:
 
     Source: pROC ``coords(input = "specificity")``.
     """
-    return _at(curve.specificities, curve.sensitivities, specificity)
-
-
-def specificity_at(curve: RocCurve, sensitivity: float) -> float:
-    """Specificity at a sensitivity in [0, 1]: the highest if the curve has it, else interpolated."""
-    return _at(curve.sensitivities[::-1], curve.specificities[::-1], sensitivity)
-
-
-def _at(x: FloatArray, y: FloatArray, wanted: float) -> float:
-    """``y`` at ``wanted`` on a curve with ``x`` ascending and ``y`` descending."""
-    if not 0 <= wanted <= 1:
+    if not 0 <= specificity <= 1:
         raise StatisticsError(
-            "E-STAT-RATE", f"{wanted:g} is not a rate between 0 and 1.", "Give a rate in [0, 1]."
+            "E-STAT-RATE", f"{specificity:g} is not a rate between 0 and 1.", "Give a rate in [0, 1]."
         )
-    right = int(np.searchsorted(x, wanted, side="left"))
-    if x[right] == wanted:
+    x, y = curve.specificities, curve.sensitivities
+    right = int(np.searchsorted(x, specificity, side="left"))
+    if x[right] == specificity:
         return float(y[right])
     x0, x1, y0, y1 = x[right - 1], x[right], y[right - 1], y[right]
-    return float(y1 + (y0 - y1) * (x1 - wanted) / (x1 - x0))
+    return float(y1 + (y0 - y1) * (x1 - specificity) / (x1 - x0))
 
 
 @dataclass(frozen=True)

@@ -58,13 +58,6 @@ def robustness_value(t: float, df: float, *, q: float = 1.0, alpha: float = 1.0)
     return float(0.5 * (np.sqrt(fqa**4 + 4 * fqa**2) - fqa**2))
 
 
-def extreme_robustness_value(t: float, df: float, *, q: float = 1.0, alpha: float = 1.0) -> float:
-    """Share of the treatment that a confounder explaining all of the outcome must explain."""
-    fq = q * abs(t) / np.sqrt(df)
-    critical = _critical_f(df, alpha)
-    return 0.0 if fq <= critical else float((fq**2 - critical**2) / (1 + fq**2))
-
-
 def _critical_f(df: float, alpha: float) -> float:
     """Critical value on the scale of Cohen's f, with the degree of freedom that the confounder takes."""
     return float(abs(stats.t.ppf(alpha / 2, df - 1)) / np.sqrt(df - 1)) if alpha < 1 else 0.0
@@ -125,15 +118,6 @@ class Treatment:
         above = self.adjusted_estimate(r2dz_x, r2yz_dx) - null
         with np.errstate(divide="ignore", invalid="ignore"):  # a confounder may leave no residual variance
             return np.asarray(above / self.adjusted_se(r2dz_x, r2yz_dx))
-
-    def adjusted_critical_value(self, r2dz_x: float, r2yz_dx: float, *, alpha: float = 0.05) -> float:
-        """Critical value for the *unadjusted* t that allows for a confounder of that strength."""
-        critical = _critical_f(self.df, alpha)
-        odds = r2dz_x / (1 - r2dz_x)
-        # The outcome side may be weaker than its bound when that raises the critical value.
-        used = min(r2yz_dx, r2dz_x / (critical**2 + r2dz_x)) if r2dz_x > 0 else 0.0
-        factor = np.sqrt(used * odds) + critical * np.sqrt((1 - used) / (1 - r2dz_x))
-        return float(factor * np.sqrt(self.df))
 
     def statistics(self, *, q: float = 1.0, alpha: float = 0.05) -> dict[str, float]:
         """Columns of `SENSITIVITY_COLUMNS` after ``treatment``; ``t`` is against zero."""

@@ -50,13 +50,10 @@ class ClinicalData:
         One row per participant: ``participant``, ``age`` at baseline in years, and every covariate.
     exams
         One row per participant and exam: ``years_from_baseline`` and the columns of tables by exam.
-    exam_dates
-        Dates of the exams, for choosing a calibration. They are never written anywhere.
     """
 
     participants: pd.DataFrame
     exams: pd.DataFrame
-    exam_dates: dict[tuple[str, str], dt.date]
 
 
 def read_clinical(study: Study, root: Path, *, say: Callable[[object], str] = cell_shape) -> ClinicalData:
@@ -87,10 +84,10 @@ def read_clinical(study: Study, root: Path, *, say: Callable[[object], str] = ce
     participants = _joined(people, ["participant"])
     exams = _joined(by_exam, ["participant", "exam"])
     if not problems:
-        participants, exams, dates = _with_intervals(participants, exams, study, problems)
+        participants, exams = _with_intervals(participants, exams, study, problems)
     if problems:
         raise ClinicalError(problems)
-    return ClinicalData(participants, exams, dates)
+    return ClinicalData(participants, exams)
 
 
 def _joined(frames: list[pd.DataFrame], keys: list[str]) -> pd.DataFrame:
@@ -205,22 +202,14 @@ def read_cells(path: Path, table: ClinicalTable) -> pd.DataFrame:
 
 def _with_intervals(
     participants: pd.DataFrame, exams: pd.DataFrame, study: Study, problems: list[str]
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[tuple[str, str], dt.date]]:
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Replace dates by age and years from baseline, and give each participant its baseline values.
 
     Messages give the distance between two dates and never a date, since they end up in logs.
     """
     baseline = exams[exams["exam"] == study.baseline] if len(exams) else exams
     people = participants.merge(baseline.drop(columns="exam", errors="ignore"), on="participant", how="outer")
-    dates: dict[tuple[str, str], dt.date] = {}
     if "exam_date" in exams.columns:
-        known = exams.dropna(subset=["exam_date"])
-        dates = {
-            (person, exam): date.date()
-            for person, exam, date in zip(
-                known["participant"], known["exam"], known["exam_date"], strict=True
-            )
-        }
         starts = exams["participant"].map(baseline.set_index("participant")["exam_date"])
         exams = exams.assign(years_from_baseline=_years(starts, exams["exam_date"]))
         _refuse_before(exams, exams["years_from_baseline"], f"the {study.baseline} date", problems)
@@ -230,7 +219,7 @@ def _with_intervals(
             if "age" not in people.columns:
                 people.insert(1, "age", _years(people["date_of_birth"], people["exam_date"]))
     drop = ["date_of_birth", "exam_date"]
-    return people.drop(columns=drop, errors="ignore"), exams.drop(columns=drop, errors="ignore"), dates
+    return people.drop(columns=drop, errors="ignore"), exams.drop(columns=drop, errors="ignore")
 
 
 def _refuse_before(exams: pd.DataFrame, years: pd.Series[Any], what: str, problems: list[str]) -> None:

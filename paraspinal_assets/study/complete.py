@@ -64,21 +64,21 @@ def write_once(path: Path, content: bytes) -> bytes:
     return path.read_bytes()
 
 
-def is_being_written(path: Path) -> bool:
-    """Whether the process that writes a temporary file is alive, on whatever machine: then it holds a lock."""
+def is_held(path: Path) -> bool:
+    """Whether the process of a file that is locked while it lives is alive, on whatever machine; or is just done."""
     try:
         with open(path, "r+b") as file:  # NFS locks for writing only what is open for writing
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except FileNotFoundError:
-        return True  # renamed or removed meanwhile
+        return True  # renamed or removed meanwhile, as it should
     return False
 
 
 def remove_dead(temporary: Path) -> bool:
     """Remove a temporary file whose process is gone, and its folder if it is the lock of one; says whether it was."""
-    if is_being_written(temporary):
+    if is_held(temporary):
         return False
     folder = temporary.with_name(temporary.name.removeprefix(TEMPORARY_PREFIX))
     if folder.is_dir():

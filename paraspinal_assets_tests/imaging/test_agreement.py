@@ -4,7 +4,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paraspinal_assets.errors import ParaspinalError
-from paraspinal_assets.imaging.agreement import bland_altman, dice, icc, iou, surface_distances
+from paraspinal_assets.imaging.agreement import (
+    SurfaceDistances,
+    bland_altman,
+    dice,
+    icc,
+    iou,
+    surface_distances,
+)
 
 
 def box(x0, x1, shape=(30, 20, 20)):
@@ -68,11 +75,10 @@ def test_shapes_that_differ_are_an_error():
 
 
 def test_bland_altman_by_hand():
-    """Differences 1, 2, 3: bias 2, sd 1, limits 2 -/+ 1.959964."""
-    found = bland_altman([11, 22, 33, np.nan], [10, 20, 30, 1])
-    assert (found.n, found.bias, found.sd) == (3, 2.0, 1.0)
-    assert (found.lower, found.upper) == pytest.approx((2 - 1.959964, 2 + 1.959964), rel=1e-6)
-    assert found.bias_ci == pytest.approx((2 - 4.302653 / np.sqrt(3), 2 + 4.302653 / np.sqrt(3)), rel=1e-6)
+    """Differences 2, 4, 6: bias 4, sd 2, limits 4 -/+ 1.959964 * 2."""
+    found = bland_altman([12, 24, 36, np.nan], [10, 20, 30, 1])
+    assert (found.n, found.bias, found.sd) == (3, 4.0, 2.0)
+    assert (found.lower, found.upper) == pytest.approx((0.080072, 7.919928), rel=1e-6)
 
 
 SHROUT_FLEISS = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
@@ -83,6 +89,12 @@ def test_icc_of_shrout_and_fleiss():
     found = icc(SHROUT_FLEISS)
     assert found.icc == pytest.approx(0.28976, abs=1e-5)
     assert (found.ci_low, found.ci_high) == pytest.approx((0.01879, 0.76108), abs=1e-5)
+
+
+def test_an_empty_mask_has_no_surface():
+    full = np.ones((3, 3, 3), bool)
+    for pair in ((full, ~full), (~full, full), (~full, ~full)):
+        assert surface_distances(*pair, (1.0, 1.0, 1.0)) == SurfaceDistances(None, None)
 
 
 def test_icc_of_identical_readings_is_one():

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from paraspinal_assets.imaging.bone import apply_calibration, measure_bone
+from paraspinal_assets.imaging.geometry import crop
 from paraspinal_assets.imaging.labels import body_label, rest_label
 
 from .scenes import LEVELS, trunk
@@ -21,6 +22,14 @@ def test_body_within_the_window_both_ends_included():
     assert pd.isna(row.vbmd_mg_cm3)
     wider = measure_bone(ct, labels, ["T2"], window=(0, 701)).iloc[0]
     assert wider.voxels == body.sum()
+
+
+def test_a_crop_has_the_same_bone():
+    ct, labels = trunk()
+    box = ((2, 19), (1, 17), (1, 17))
+    pd.testing.assert_frame_equal(
+        measure_bone(crop(ct, box), crop(labels, box), LEVELS), measure_bone(ct, labels, LEVELS)
+    )
 
 
 def test_whole_vertebra_only_where_bodies_are_not_known():

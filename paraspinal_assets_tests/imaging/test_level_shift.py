@@ -65,6 +65,13 @@ def test_two_scans_are_no_cohort():
     assert flagged["against_cohort"].isna().all()
 
 
+def test_of_three_exams_each_is_compared_with_the_mean_of_the_others():
+    scans = pd.DataFrame({"participant": "a", "exam": ["1", "5", "6"], "lung_apex_level": [1.0, 1.2, 1.7]})
+    flagged = flag_level_shifts(scans.assign(first_rib_level=np.nan))
+    assert flagged["against_other_exam"].tolist() == pytest.approx([-0.45, -0.15, 0.6])
+    assert flagged["shifted"].tolist() == [False, False, True]
+
+
 def test_scans_without_lungs_are_left_alone():
     scans = cohort(20)
     scans.loc[3, "lung_apex_level"] = np.nan

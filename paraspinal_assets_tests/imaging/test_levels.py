@@ -44,6 +44,7 @@ def test_slices_count_from_the_whole_image():
     assert level_slabs(part, LEVELS) == level_slabs(labels, LEVELS)
     table = slabs_table(level_slabs(part, LEVELS))
     assert table.first_slice.tolist() == [10, 5, 1]
+    assert table.last_slice.tolist() == [15, 10, 5]
     assert table.vertebra_last_slice.tolist() == [15, 10, 5]
     assert list(slabs_table({}).columns) == list(table.columns)
 

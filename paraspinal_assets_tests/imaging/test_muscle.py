@@ -131,11 +131,20 @@ def test_no_muscle_no_vertebrae_no_body():
 
 def test_border_contact_is_told_per_side():
     ct, labels = trunk()
-    labels.data[-1, 3, 12] = AUTOCHTHON_RIGHT
+    labels.data[-1, 3, 10] = AUTOCHTHON_RIGHT  # in the lowest slice of T1's slab and the highest of T2's
     touches = table(ct, labels).touches_border
-    assert touches["T1"].tolist() == [False, True, True]
+    assert touches["T1"].tolist() == touches["T2"].tolist() == [False, True, True]
     assert not touches["T3"].any()
     assert touches["union"].tolist() == [False, True, True]
+
+
+def test_a_vertebra_at_the_border_is_told_for_both_sides():
+    ct, labels = trunk()
+    labels.data[10, -1, 12] = body_label("T1")
+    touches = table(ct, labels).touches_border
+    assert touches["T1"].all()
+    assert touches["union"].all()
+    assert not touches["T2"].any()
 
 
 def test_windows_can_be_chosen():

@@ -39,6 +39,14 @@ def test_nothing_segmented():
     assert reasons(ct, Volume(only_muscle, labels.affine)) == ("no_vertebrae",)
 
 
+def test_vertebrae_without_muscle():
+    ct, labels = block_spine()
+    verdict = assess(ct, Volume(np.where(labels.data <= 2, 0, labels.data), labels.affine), LEVELS)
+    assert verdict.reasons == ("no_muscle",)
+    assert verdict.measures["wrong_side_fraction"] is None
+    assert verdict.measures["asymmetry"] is None
+
+
 def test_missing_level_is_named_and_leaves_spacing_alone():
     ct, labels = block_spine()
     assert reasons(ct, relabelled(labels, T5=None)) == ("missing_level",)
@@ -94,7 +102,8 @@ def test_sides_swapped_in_labels_and_by_the_affine():
     data = labels.data.copy()
     data[labels.data == AUTOCHTHON_LEFT] = AUTOCHTHON_RIGHT
     data[labels.data == AUTOCHTHON_RIGHT] = AUTOCHTHON_LEFT
-    assert reasons(ct, Volume(data, labels.affine)) == ("sides_swapped",)
+    verdict = assess(ct, Volume(data, labels.affine), LEVELS)
+    assert (verdict.reasons, verdict.measures["wrong_side_fraction"]) == (("sides_swapped",), 1)
     mirrored = labels.affine.copy()
     mirrored[0, 0] *= -1
     assert reasons(Volume(ct.data, mirrored), Volume(labels.data, mirrored)) == ("sides_swapped",)

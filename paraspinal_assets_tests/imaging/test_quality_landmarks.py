@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from paraspinal_assets.imaging.quality_landmarks import first_rib_level, ribs_beside_spine
+from paraspinal_assets.imaging.quality_landmarks import first_rib_level, lung_apex_level, ribs_beside_spine
 from paraspinal_assets.imaging.quality_scan import segmented_scan
 from paraspinal_assets.imaging.volume_io import read_volume
 from paraspinal_assets_tests.imaging.blocks import LEVELS, block_spine
@@ -24,6 +24,15 @@ def spine_with(*bars, rows=slice(20, 36)):
 def level(slice_):
     """The scale of `blocks`: the centre of T1 is slice 88.5, and a level takes eight slices."""
     return 1 + (88.5 - slice_) / PITCH
+
+
+def test_the_top_of_the_lungs_lies_on_the_scale_of_the_levels():
+    ct, labels = block_spine()  # with lungs up to slice 89
+    assert lung_apex_level(segmented_scan(ct, labels, LEVELS)) == pytest.approx(level(89))
+    ct.data[ct.data == -850] = 45
+    assert lung_apex_level(segmented_scan(ct, labels, LEVELS)) is None
+    ct.data[14:30, 40:66, 10:] = -850
+    assert lung_apex_level(segmented_scan(ct, labels, LEVELS)) is None
 
 
 def test_the_highest_bar_beside_the_spine_is_the_first_rib():

@@ -161,18 +161,19 @@ def test_voxels_that_are_no_real_numbers_are_refused(tmp_path, kind):
     assert code_of(save(tmp_path / "a.nii.gz", np.zeros(ct.data.shape, kind), ct.affine)) == "E-VOL-07"
 
 
-def test_region_is_the_crop_of_the_whole(tmp_path):
+@pytest.mark.parametrize(("margin", "offset"), [(1.6, (1, 0, 0)), (0.0, (3, 2, 1))])
+def test_region_is_the_crop_of_the_whole(tmp_path, margin, offset):
     ct, labels = trunk()
     write_volume(tmp_path / "ct.nii.gz", ct)
     write_volume(tmp_path / "labels.nii.gz", labels)
-    region, mask = read_region(tmp_path / "ct.nii.gz", tmp_path / "labels.nii.gz", margin_mm=1.6)
-    assert (region.offset, region.image_shape) == ((1, 0, 0), ct.data.shape)  # margin: 2, 2 and 1 voxels
+    region, mask = read_region(tmp_path / "ct.nii.gz", tmp_path / "labels.nii.gz", margin_mm=margin)
+    assert (region.offset, region.image_shape) == (offset, ct.data.shape)  # 1.6 mm: 2, 2 and 1 voxels
     box = tuple((o, o + n) for o, n in zip(region.offset, region.data.shape, strict=True))
     expected = crop(ct, box)
     assert_array_equal(region.data, expected.data)
     assert_allclose(region.affine, expected.affine, atol=1e-5)
     assert_array_equal(mask.data, crop(labels, box).data)
-    from_memory = read_region(tmp_path / "ct.nii.gz", labels, margin_mm=1.6)
+    from_memory = read_region(tmp_path / "ct.nii.gz", labels, margin_mm=margin)
     assert_array_equal(from_memory[0].data, region.data)
     assert_array_equal(from_memory[1].data, mask.data)
 
@@ -202,6 +203,17 @@ def test_labels_are_small_whole_numbers(tmp_path, value):
     data[3, 3, 3] = value
     path = save(tmp_path / "labels.nii.gz", data, labels.affine)
     assert code_of(path, lambda p: read_region(tmp_path / "ct.nii.gz", p)) == "E-VOL-12"
+
+
+def test_scaled_labels_are_taken(tmp_path):
+    ct, labels = trunk()
+    write_volume(tmp_path / "ct.nii.gz", ct)
+    path = save(tmp_path / "labels.nii", labels.data // 2, labels.affine)
+    raw = bytearray(path.read_bytes())
+    struct.pack_into("<2f", raw, 112, 2, 0)
+    path.write_bytes(raw)
+    found = read_region(tmp_path / "ct.nii.gz", path, margin_mm=99)[1].data
+    assert_array_equal(found, labels.data // 2 * 2)
 
 
 def test_float_labels_that_are_whole_are_taken(tmp_path):

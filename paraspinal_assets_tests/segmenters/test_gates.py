@@ -8,7 +8,7 @@ from paraspinal_assets.imaging.labels import rest_label
 from paraspinal_assets.imaging.reasons import REASONS
 from paraspinal_assets.imaging.volume import Volume
 from paraspinal_assets.segmenters.gates import check_intensities, check_size, memory_estimate, output_verdict
-from paraspinal_assets.segmenters.grids import Grid
+from paraspinal_assets.segmenters.grids import Grid, covered_fraction
 from paraspinal_assets_tests.segmenters.conftest import THREE
 
 
@@ -87,3 +87,17 @@ def test_too_small_a_view_and_too_large_a_scan_are_refused_from_the_header():
         check_size("s", monster, limit_bytes=16 * 10**9)
     check_size("s", Grid((512, 512, 350), np.diag([0.7, 0.7, 1, 1])), limit_bytes=4 * 10**9)
     assert memory_estimate(monster) > 10**11
+    # Measured for such a CT: 1.7 GB.
+    assert 1.5e9 < memory_estimate(Grid((512, 512, 300), np.diag([0.8, 0.8, 1, 1]))) < 2e9
+
+
+def test_covered_fraction_is_the_product_along_the_axes():
+    """Boxes of 20, 20 and 90 mm, apart by half, a quarter and a third of these."""
+    affine = np.diag([2.0, 1, 3, 1])
+    moved = affine.copy()
+    moved[:3, 3] = 10, -5, 30
+    ct, labels = Grid((10, 20, 30), affine), Grid((10, 20, 30), moved)
+    assert covered_fraction(ct, ct) == 1
+    assert covered_fraction(labels, ct) == pytest.approx(1 / 2 * 3 / 4 * 2 / 3)
+    moved[0, 3] = 20
+    assert covered_fraction(labels, ct) == 0

@@ -126,6 +126,7 @@ def test_mapping_of_the_study_file_and_a_file_of_bodies(tmp_path, spine):
     for name, value in mapping.items():
         multi[masks_of(spine)[name]] = value
     save(folder / "anything.nii.gz", multi)
+    (folder / "segmenter.log").touch()
     save(folder / "vertebrae_body.nii.gz", masks_of(spine)["vertebrae_body"])
     item = run(put_ct(tmp_path, spine.shape), folder, label_map=mapping)
     np.testing.assert_array_equal(item.labels.data, spine)

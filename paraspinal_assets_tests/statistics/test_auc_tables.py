@@ -48,6 +48,23 @@ def test_reversed_and_constant_scores_are_diagnosed():
     assert table.auc[1] > 0.7
 
 
+def test_level_and_direction_reach_every_table():
+    y, two = vector("y"), {m: scores("apparent", m) for m in MODELS[:2]}
+    auc, _ = auc_table(y, two, estimate="apparent", level=0.9)
+    want = reference("A")["roc"]["apparent"][MODELS[0]]["delong_ci_90"]
+    assert [auc.ci_low[0], auc.auc[0], auc.ci_high[0]] == pytest.approx(want, rel=1e-9)
+    wide, narrow = (comparison_table(y, two, estimate="apparent", level=level)[0] for level in (0.95, 0.9))
+    ratio = (narrow.ci_high - narrow.ci_low) / (wide.ci_high - wide.ci_low)
+    assert ratio[0] == pytest.approx(1.6448536269514722 / 1.959963984540054)
+    frame = cohort("edge/reversed")
+    backwards = {"estimate": "apparent", "direction": "<"}
+    assert auc_table(frame["y"], frame[["s"]], **backwards)[0].auc[0] < 0.5
+    for table in (curve_table, band_table):
+        points = table(frame["y"], frame[["s"]], **backwards)
+        assert points.sensitivity.mean() < 0.5
+    assert partial_auc_table(frame["y"], frame[["s"]], **backwards).corrected.isna().any()
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_band_agrees_with_the_bootstrap(model):
     want = reference("A")["roc"]["apparent"][model]["ci_se_boot"]
@@ -64,4 +81,5 @@ def test_drawing_tables_cover_the_curve():
     assert (points.groupby("model").size() == 50).all()
     assert (points.groupby("model").sensitivity.agg(["min", "max"]).to_numpy() == [0, 1]).all()
     band = band_table(vector("y"), apparent(), estimate="apparent")
+    assert list(band.columns) == ["model", "estimate", "specificity", "sensitivity", "ci_low", "ci_high"]
     assert ((band.ci_low <= band.sensitivity + 1e-12) & (band.sensitivity <= band.ci_high + 1e-12)).all()

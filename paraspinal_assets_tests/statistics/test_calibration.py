@@ -86,6 +86,7 @@ def test_two_risks_have_a_line_but_no_groups():
 def test_wrong_certainty_costs_infinitely_and_is_left_out_of_the_line():
     y, p = vector("y").copy(), scores("apparent", "vBMD").copy()
     p[np.flatnonzero(y == 1)[0]] = 0
+    p[np.flatnonzero(y == 0)[0]] = 1
     assert brier(y, p)["log_loss"] == np.inf
     assert np.isfinite(calibration_line(y, p).slope)
 

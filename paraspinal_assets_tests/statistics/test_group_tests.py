@@ -34,12 +34,12 @@ def test_continuous_variables_match_r(key, frame, by):
         for equal, name in ((False, "welch"), (True, "student")):
             got, t = t_test(low, high, equal_variance=equal), want[name]
             assert (got.statistic, got.p, got.df, got.ci_low, got.ci_high) == pytest.approx(
-                (t["statistic"], t["p_value"], t["df"], *t["conf_int"]), rel=1e-9
+                (t["statistic"], t["p_value"], t["df"], *t["conf_int"]), rel=1e-9, abs=0
             ), (variable, name)
         for continuity, name in ((True, "wilcoxon_correct"), (False, "wilcoxon_nocorrect")):
             got = wilcoxon(low, high, exact=False, continuity=continuity)
             assert got.statistic == want[name]["statistic"]
-            assert got.p == pytest.approx(want[name]["p_value"], rel=1e-9), (variable, name)
+            assert got.p == pytest.approx(want[name]["p_value"], rel=1e-9, abs=0), (variable, name)
 
 
 @pytest.mark.parametrize(("key", "frame", "by"), GROUPS)
@@ -52,11 +52,11 @@ def test_categorical_variables_match_r(key, frame, by):
             got, r = chi_squared(counts, continuity=continuity), want[name]
             r = r.get("value", r)
             assert (got.statistic, got.p, got.df) == pytest.approx(
-                (r["statistic"], r["p_value"], r["df"]), rel=1e-9
+                (r["statistic"], r["p_value"], r["df"]), rel=1e-9, abs=0
             ), variable
         assert expected_counts(counts).min() == pytest.approx(want["min_expected"], rel=1e-12)
         got, r = fisher_exact(counts), want["fisher"]
-        assert got.p == pytest.approx(r["p_value"], rel=1e-6), variable
+        assert got.p == pytest.approx(r["p_value"], rel=1e-6, abs=0), variable
         if "conditional_mle_or" in r:
             assert got.odds_ratio == pytest.approx(r["conditional_mle_or"], rel=1e-3), variable
             assert [got.ci_low, got.ci_high] == pytest.approx(r["conf_int"], rel=1e-3), variable

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from paraspinal_assets.statistics.imputation import impute_median
 from paraspinal_assets.statistics.linear import linear_model
@@ -85,12 +86,18 @@ def test_chained_imputation_corrects_what_the_median_distorts():
 
 
 def test_rubin_s_rules_by_hand():
-    pooled = pool(("x",), np.array([[1.0], [2.0], [3.0]]), np.array([[1.0], [1.0], [1.0]]), 100.0).iloc[0]
-    total = 1 + 4 / 3
-    share = (4 / 3) / total
-    observed = 101 / 103 * 100 * (1 - share)
-    df = 1 / (share**2 / 2 + 1 / observed)
-    assert [pooled["estimate"], pooled["std_error"], pooled["df"]] == pytest.approx([2, np.sqrt(total), df])
+    """Of ``x`` 4/7 of the variance lies between the copies, of ``z`` nothing; formulas of mice's ``pool``."""
+    estimates = np.array([[1.0, 5.0], [2.0, 5.0], [3.0, 5.0]])
+    pooled = pool(("x", "z"), estimates, np.array([[1.0, 1.0], [1.0, 2.0], [1.0, 3.0]]), 100.0)
+    df = np.array([1 / ((4 / 7) ** 2 / 2 + 1 / (101 / 103 * 100 * 3 / 7)), 101 / 103 * 100])
+    error = np.sqrt([7 / 3, 14 / 3])
+    assert list(pooled["estimate"]) == [2, 5]
+    assert list(pooled["std_error"]) == pytest.approx(error)
+    assert list(pooled["df"]) == pytest.approx(df)
+    assert list(pooled["ci_high"]) == pytest.approx([2, 5] + stats.t(df).ppf(0.975) * error)
+    assert list(pooled["p"]) == pytest.approx(2 * stats.t(df).sf([2, 5] / error))
+    missing = [(4 / 3 + 2 / (df[0] + 3)) / (7 / 3), 2 / (df[1] + 3)]
+    assert list(pooled["fraction_missing"]) == pytest.approx(missing)
 
 
 def test_one_copy_pools_to_itself():

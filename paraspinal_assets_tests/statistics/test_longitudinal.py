@@ -44,7 +44,8 @@ def test_known_slopes_come_back(exams):
         assert row.ci_low < slope < row.ci_high
         rate = changes.loc[changes.measure == measure, "change_per_year"]
         t = stats.ttest_1samp(rate, 0)
-        assert (row.t, row.p) == pytest.approx((t.statistic, t.pvalue), rel=1e-9)
+        assert (row.t, row.p) == pytest.approx((t.statistic, t.pvalue), rel=1e-9, abs=0)
+        assert (row.ci_low, row.ci_high) == pytest.approx(tuple(t.confidence_interval(0.95)), rel=1e-9)
     assert summary.loc["volume", "change_per_year"] == 0
     assert np.isnan(summary.loc["volume", "p"])
 
@@ -97,9 +98,17 @@ def test_baseline_adjusted_model_agrees_with_statsmodels(exams):
     with_empty, problems = change_models(changes, people.assign(none=np.nan), ["attenuation", "sex", "none"])
     pd.testing.assert_frame_equal(with_empty, table)
     assert ("none", "E-STAT-COLUMN") in [(p.model, p.code) for p in problems]
+    interval = fit.conf_int(0.05).loc["sex[T.M]"]
+    assert got.loc["sexM", ["ci_low", "ci_high"]].tolist() == pytest.approx(list(interval), rel=1e-8)
     # Attenuation is its own baseline: the second copy is aliased, not a number.
     own = table[table.measure == "attenuation"].set_index("term")
     assert own.loc["attenuation", "aliased"]
+
+
+def test_a_covariate_may_not_take_a_name_of_the_model(exams):
+    people = exams[0][["participant"]].assign(baseline=1.0)
+    with pytest.raises(StatisticsError, match="'baseline'"):
+        change_models(annual_change(*exams, MEASURES), people, ["baseline"])
 
 
 def signed_rank_p(rates):

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics import optimism
 from paraspinal_assets.statistics.logistic import logistic_model
 from paraspinal_assets.statistics.models import FRACTURE_MODELS
 from paraspinal_assets.statistics.optimism import bootstrap_optimism
@@ -86,3 +87,27 @@ def test_a_separated_model_loses_no_replicate():
     got, want = (bootstrap_optimism(f, replicates=40, seed=3) for f in (fit, plain))
     assert [got.replicates, got.failed] == [40, 0]
     assert got.mean == pytest.approx(want.mean, abs=2e-3)
+
+
+def test_samples_without_a_rare_level_or_without_cases(monkeypatch):
+    """Sample by sample: the optimism is the plain one at zero noise, the intercept of a line through both."""
+    generator = np.random.default_rng(3)
+    x = pd.DataFrame({"v": generator.normal(size=60), "rare": np.arange(60) < 3}).astype(float)
+    table = x.assign(y=np.isin(np.arange(60), [0, 8, 15, 40]) * 1.0)
+    fit = logistic_model(table, "y ~ v + rare")
+    plain, noise, again = [], [], np.random.default_rng(7)
+    for _ in range(100):
+        rows = again.integers(0, 60, 60)
+        if table["y"][rows].any():
+            refitted = logistic_model(table.iloc[rows], "y ~ v + rare")
+            score, own = fit.design.x[:, refitted.kept] @ refitted.beta, fit.design.x @ fit.beta
+            y = fit.design.y
+            plain.append(_auc(score[rows], y[rows]) - _auc(score, y))
+            noise.append(_auc(own[rows], y[rows]) - _auc(own, y))
+    got = bootstrap_optimism(fit, replicates=100, seed=7)
+    assert 0 < got.failed == 100 - len(plain)
+    assert got.mean == pytest.approx(np.polyfit(noise, plain, 1)[1], abs=1e-9)
+    monkeypatch.setattr(optimism, "BATCH_NUMBERS", 60 * 7)
+    by_sevens = bootstrap_optimism(fit, replicates=100, seed=7)
+    assert (by_sevens.replicates, by_sevens.mean) == (got.replicates, pytest.approx(got.mean, abs=1e-9))
+    assert np.isnan(bootstrap_optimism(fit, replicates=0).mean)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -98,6 +99,30 @@ def test_rate_rules_take_the_best_threshold_that_keeps_the_rate():
         assert getattr(got, kept) >= rate
         rates = {"sensitivity": curve.sensitivities, "specificity": curve.specificities}
         assert getattr(got, other) == rates[other][rates[kept] >= rate].max()
+
+
+@pytest.mark.parametrize(
+    ("rule", "threshold"),
+    [
+        ("sensitivity_0.5", 0.35),
+        ("sensitivity_1", 0.15),
+        ("specificity_0.5", 0.15),
+        ("specificity_0.9", 0.35),
+    ],
+)
+def test_rate_rules_of_four_people(rule, threshold):
+    assert confusion_by_rule([0, 1, 0, 1], [0.1, 0.2, 0.3, 0.4], rule).threshold == pytest.approx(threshold)
+
+
+def test_a_score_on_the_threshold_of_a_curve_is_positive():
+    above = np.nextafter(0.5, 1)
+    got = confusion_by_rule([0, 1], [0.5, above], "youden")
+    assert (got.tp, got.fp, got.threshold) == (1, 0, above)
+
+
+def test_cases_alone_have_no_balanced_accuracy():
+    got = confusion_at([1, 1], [0.2, 0.7], 0.5)
+    assert (got.sensitivity, got.specificity, got.balanced_accuracy) == (0.5, None, None)
 
 
 def test_one_class_confusion_matches_caret():

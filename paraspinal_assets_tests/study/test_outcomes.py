@@ -18,6 +18,7 @@ def found(after, *, status="measured"):
     ).astype({"genant_grade": "Int64"})
     scans = pd.DataFrame({"exam": ["exam5", "exam6"], "participant": "a", "status": ["measured", status]})
     table = incident_fractures(grades, scans, "exam5", "exam6")
+    assert list(table.columns) == ["fracture", "levels_compared"]
     return [None if pd.isna(value) else int(value) for value in table.loc["a"]] if len(table) else None
 
 

@@ -1,9 +1,12 @@
 """Settings that other parts of the program take over."""
 
+import re
+
 import pytest
 from pydantic import ValidationError
 
 from paraspinal_assets.imaging.dicom import SeriesRule
+from paraspinal_assets.imaging.dicom_codes import REMEDIES
 from paraspinal_assets.statistics.formula import parse_terms
 from paraspinal_assets.study.analysis_settings import FRACTURE_MODELS, LINEAR_MODELS
 from paraspinal_assets.study.exam_settings import SeriesSettings
@@ -13,6 +16,11 @@ from paraspinal_assets_tests.study.builders import study
 def test_the_series_rule_is_the_readers():
     assert SeriesSettings().rule() == SeriesRule()
     assert SeriesSettings(kernel=["B35f"], choose="thinnest").rule().kernel == ("B35f",)
+
+
+def test_remedies_of_the_dicom_reader_name_settings_that_there_are():
+    named = re.findall(r"`([a-z_]+)(?:: true)?`", " ".join(REMEDIES.values()))
+    assert set(named) == {"acquisition", "allow_lossy"} <= set(SeriesSettings.model_fields)
 
 
 @pytest.mark.parametrize("formula", [*LINEAR_MODELS.values(), *FRACTURE_MODELS.values()])

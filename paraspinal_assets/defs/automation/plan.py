@@ -57,7 +57,6 @@ def make_plan(
     selection: Selection,
     *,
     tried: Mapping[str, AbstractSet[str]] | None = None,
-    now: float | None = None,
 ) -> Plan:
     """Plan the next step of a rebuild.
 
@@ -73,20 +72,18 @@ def make_plan(
         What may be built.
     tried
         Asset -> scans that this rebuild has had in a backfill already; each is tried once.
-    now
-        Unix time; failures of the machine wait longer each time (see `Standing.retry_at`).
     """
     plan = Plan()
-    moment = time.time() if now is None else now
+    now = time.time()  # failures of the machine wait longer each time, see `Standing.retry_at`
     for wave in waves():
         for rule in wave:
             if not selection.has(rule):
                 continue
             if rule.partitioned:
-                _plan_partitions(plan, rule, staleness, assessment, selection, (tried or {}), moment)
+                _plan_partitions(plan, rule, staleness, assessment, selection, tried or {}, now)
             else:
                 standing = assessment.standings[rule.name][None]
-                if standing.buildable and standing.retry_at <= moment:
+                if standing.buildable and standing.retry_at <= now:
                     plan.tables[rule.name] = standing.reason
     return plan
 

@@ -293,8 +293,8 @@ def is_held(rule: AssetRule, standing: Standing) -> bool:
 def _hashable(value: object) -> Hashable:
     """A value as a key: equal for what has the same digest, and different for 1, 1.0 and True."""
     if isinstance(value, Mapping):
-        return tuple((name, _hashable(part)) for name, part in value.items())
+        return dict, tuple((name, _hashable(part)) for name, part in value.items())
     if isinstance(value, list | tuple):
-        return tuple(map(_hashable, value))
+        return list, tuple(map(_hashable, value))
     hash(value)
     return type(value), value

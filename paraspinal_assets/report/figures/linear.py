@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from scipy import stats
-from statsmodels.nonparametric.smoothers_lowess import lowess
 
 from paraspinal_assets.report.figures.drawing import COLOURS, GREY, Drawing, canvas, reference_line, scatter
+from paraspinal_assets.statistics.diagnostics import normal_quantiles, smooth
 
 COOK_LEVELS: Final = (0.5, 1.0)
 """Contours of Cook's distance, as R draws them."""
@@ -142,7 +142,7 @@ def coefficient_forest(
     )
 
 
-def lm_plots(diagnostics: pd.DataFrame, *, model: str, parameters: int | None = None) -> Drawing:
+def lm_plots(diagnostics: pd.DataFrame, *, model: str) -> Drawing:
     """R's four plots of a linear model, with the three most extreme rows named.
 
     Parameters
@@ -151,19 +151,14 @@ def lm_plots(diagnostics: pd.DataFrame, *, model: str, parameters: int | None = 
         One row per row used: row, fitted, residual, hat, rstandard, cooks_distance.
     model
         Name of the model, for the heading.
-    parameters
-        Estimated coefficients, for the contours of Cook's distance; the sum of the leverages if absent.
 
     Source: R ``plot.lm`` with ``which = c(1, 2, 3, 5)``.
     """
     rows = diagnostics.dropna(subset=["rstandard"]).reset_index(drop=True).astype({"fitted": float})
-    rank = float(rows["hat"].sum()) if parameters is None else float(parameters)
-    order = np.argsort(rows["rstandard"].to_numpy(), kind="stable")
-    n = len(rows)
-    offset = 3 / 8 if n <= 10 else 1 / 2
-    quantiles = np.empty(n)
-    quantiles[order] = stats.norm.ppf((np.arange(1, n + 1) - offset) / (n + 1 - 2 * offset))
-    data = rows.assign(theoretical=quantiles, root=np.sqrt(rows["rstandard"].abs()))
+    data = rows.assign(
+        theoretical=normal_quantiles(rows["rstandard"].to_numpy(dtype=float)),
+        root=np.sqrt(rows["rstandard"].abs()),
+    )
     panels = (
         ("Residuals vs fitted", "fitted", "residual", "Fitted values", "Residuals"),
         ("Normal Q-Q", "theoretical", "rstandard", "Theoretical quantiles", "Standardized residuals"),
@@ -180,9 +175,10 @@ def lm_plots(diagnostics: pd.DataFrame, *, model: str, parameters: int | None = 
             if x == "theoretical":
                 _quartile_line(axis, data)
             else:
-                _trend(axis, data[x].to_numpy(dtype=float), data[y].to_numpy(dtype=float))
+                trend = smooth(data[x].to_numpy(dtype=float), data[y].to_numpy(dtype=float))
+                axis.plot(trend["x"], trend["y"], color=COLOURS[1], linewidth=1.4)
         reference_line(axes[0, 0], y=0)
-        _cook_contours(axes[1, 1], data, rank)
+        _cook_contours(axes[1, 1], data, rank=float(rows["hat"].sum()))
     return Drawing(
         f"diagnostics-{model}",
         f"Diagnostic plots of {model}",
@@ -209,11 +205,6 @@ def _name_rows(axis: Axes, named: pd.DataFrame) -> None:
             "in_layout": False,
         }
         axis.annotate(str(row), (x, y), xytext=(aside, -8 * above), **options)
-
-
-def _trend(axis: Axes, x: np.ndarray, y: np.ndarray) -> None:
-    line = lowess(y, x, frac=2 / 3, it=3, delta=0.01 * float(np.ptp(x)))
-    axis.plot(line[:, 0], line[:, 1], color=COLOURS[1], linewidth=1.4)
 
 
 def _quartile_line(axis: Axes, data: pd.DataFrame) -> None:
