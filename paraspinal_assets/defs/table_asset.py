@@ -12,6 +12,7 @@ import dagster as dg
 from paraspinal_assets.defs.automation.staleness import Staleness
 from paraspinal_assets.defs.code_links import code_link
 from paraspinal_assets.defs.event_index import EventIndex, Record
+from paraspinal_assets.defs.left_out import left_out
 from paraspinal_assets.defs.provenance import BUILT_FROM, FAILURE
 from paraspinal_assets.defs.results import failure_metadata
 from paraspinal_assets.defs.rules import AssetRule, StudyParts, register
@@ -75,9 +76,9 @@ class TableContext:
     scans: tuple[str, ...]
 
     def records(self, asset: str) -> dict[str, Record]:
-        """Scan key -> latest record of a per-scan asset, for the scans that exist."""
-        known = self.index.records(asset)
-        return {key: known[key] for key in self.scans if key in known}
+        """Scan key -> latest record of a per-scan asset, for the scans that exist and are not left out."""
+        known, but = self.index.records(asset), left_out(asset, self.index.records)
+        return {key: known[key] for key in self.scans if key in known and key not in but}
 
 
 TableFunction = Callable[[TableContext], Tables]

@@ -201,6 +201,30 @@ def test_a_bad_scan_fails_alone_and_is_retried_when_it_changes(built: BuiltStudy
     assert scans_built(fixed.materialized)["ct_nifti"] == ["exam6-1004"]
 
 
+def test_a_scan_replaced_by_a_bad_one_leaves_every_table(built: BuiltStudy) -> None:
+    path = built.root / "incoming" / "exam6" / "1004.nii.gz"
+    good = path.read_bytes()
+    path.write_bytes(good[: len(good) // 2])
+    built.run()
+    tables = built.workspace.database.read_all()
+    of_scan = {
+        name
+        for name in ("muscle_metrics", "bone_metrics", "radiomics", "deformity", "quality")
+        if (tables[name]["exam"] + tables[name]["participant"] == "exam61004").any()
+    }
+    assert of_scan == set()
+    traced = set(tables["provenance"].query("scan == 'exam6-1004'")["asset"])
+    assert traced == {"raw_scan", "raw_segmentation", "ct_nifti"}
+    # Its old measurements, of ten levels, do not stand in the way of the others.
+    built.edit("study.yaml", "levels: T1-T10", "levels: T1-T9")
+    assert list(built.run(assets=UP_TO_COHORT).failed) == ["ct_nifti"]
+    built.edit("study.yaml", "levels: T1-T9", "levels: T1-T10")
+    path.write_bytes(good)
+    assert built.run(assets=UP_TO_COHORT).failed == {}
+    muscle = built.workspace.database.read("muscle_metrics")
+    assert len(muscle) == 12 * 33
+
+
 def test_a_new_participant_adds_two_scans(built: BuiltStudy) -> None:
     for exam in ("exam5", "exam6"):
         write_scan(built.root, exam, "1007", muscle_hu=33.0, width=15.0)
