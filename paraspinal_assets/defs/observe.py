@@ -90,6 +90,8 @@ def look(
             for asset, found in (("raw_scan", manifest.scans), ("raw_segmentation", manifest.segmentations)):
                 if scan in found:
                     look.at(asset, scan.key, {scan.key: found[scan]})
+            if workspace.study.exams[scan.exam].segmentations and scan not in manifest.segmentations:
+                look.without_segmentation(scan)
             if scan in manifest.scans and scan.key not in known and not look.holds(scan.key):
                 incoming.added.append(scan.key)
             progress(done, len(scans))
@@ -172,11 +174,29 @@ class _Look:
             version = json_digest(versions)
         else:
             version = next(iter(versions.values()), ABSENT)
-        if asset not in self._seen:
-            self._seen[asset] = self._index.records(asset)
-        record = self._seen[asset].get(key)
+        record = self._records(asset).get(key)
         if record is None or record.data_version != version:
             self._incoming.observations.append(_observation(asset, key, version))
+
+    def without_segmentation(self, scan: Scan) -> None:
+        """Note that a segmentation that was there is gone, unless all of its exam are: then a disk is away."""
+        known = self._records("raw_segmentation")
+        record = known.get(scan.key)
+        if record is None or record.data_version == ABSENT:
+            return
+        manifest = self._incoming.manifest
+        others = any(key != scan.key and str(key).startswith(f"{scan.exam}-") for key in known)
+        there = any(found.exam == scan.exam for found in manifest.segmentations)
+        if scan.exam in manifest.unlisted or (others and not there):
+            words = f"the segmentations of {scan.exam} are away"
+            self._incoming.held["raw_segmentation", scan.key] = words
+        else:
+            self._incoming.observations.append(_observation("raw_segmentation", scan.key, ABSENT))
+
+    def _records(self, asset: str) -> Mapping[str | None, Record]:
+        if asset not in self._seen:
+            self._seen[asset] = self._index.records(asset)
+        return self._seen[asset]
 
     def _fingerprint(self, source: Input) -> str:
         return self._cache.fingerprint(source, self._quiet_s)

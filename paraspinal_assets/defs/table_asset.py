@@ -54,6 +54,8 @@ class Tables:
         What a person wants to see in the UI, besides row counts, columns and a preview.
     data_version
         Digest of the content; that of the frames when absent.
+    absent
+        Tables that this study does not have; those of an earlier study file are dropped.
     """
 
     frames: "Mapping[str, pd.DataFrame]" = field(default_factory=dict)
@@ -61,6 +63,7 @@ class Tables:
     checks: Sequence[Check] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
     data_version: str | None = None
+    absent: Sequence[str] = ()
 
     def schema(self, name: str) -> TableSchema:
         """The schema of one of the tables."""
@@ -142,7 +145,8 @@ def table_asset(
                     sentence = "; ".join(f"{check.name}: {check.sentence}" for check in broken)
                     raise StudyError("E-CHECK", f"{name} was not written: {sentence}", "correct the input")
                 workspace.database.replace(
-                    {table: (tables.schema(table), frame) for table, frame in tables.frames.items()}
+                    {table: (tables.schema(table), frame) for table, frame in tables.frames.items()},
+                    absent=tables.absent,
                 )
             except Exception as error:
                 failure = failure_metadata(error, workspace.root)

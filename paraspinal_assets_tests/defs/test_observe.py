@@ -90,6 +90,26 @@ def test_an_exam_whose_disk_is_away_loses_no_scan(study: BuiltStudy, instance: d
     assert instance.get_dynamic_partitions("scan") == SCANS
 
 
+def test_a_segmentation_that_is_gone_counts_no_more_but_a_disk_that_is_away_does(
+    study: BuiltStudy, instance: dg.DagsterInstance
+) -> None:
+    look_now(study, instance)
+    masks = study.root / "masks" / "exam6"
+    masks.rename(study.root / "away")
+    for _ in ("no folder", "an empty one"):
+        incoming = look_now(study, instance)
+        assert incoming.observations == []
+        assert incoming.held["raw_segmentation", "exam6-1001"] == "the segmentations of exam6 are away"
+        masks.mkdir(exist_ok=True)
+    masks.rmdir()
+    (study.root / "away").rename(masks)
+    (masks / "1002.nii.gz").unlink()
+    (seen,) = look_now(study, instance).observations
+    assert (seen.asset_key, seen.partition) == (dg.AssetKey("raw_segmentation"), "exam6-1002")
+    assert EventIndex(instance).records("raw_segmentation")["exam6-1002"].data_version == "absent"
+    assert look_now(study, instance).observations == []
+
+
 def test_a_withdrawn_scan_is_gone(study: BuiltStudy, instance: dg.DagsterInstance) -> None:
     look_now(study, instance)
     (study.root / "incoming" / "exam6" / "1002.nii.gz").unlink()

@@ -119,6 +119,13 @@ def test_a_formula_reruns_the_models_and_no_scan(built: BuiltStudy) -> None:
     assert not {"cohort", "fracture_models", "auc", "subgroups", "contact_sheets"} & set(materialized)
 
 
+def test_another_benchmark_makes_stale_what_names_its_problems(built: BuiltStudy) -> None:
+    built.edit("study.yaml", "benchmark: age", "benchmark: sex")
+    standings = built.assess().standings
+    stale = {asset for asset, keys in standings.items() for s in keys.values() if s.state is State.STALE}
+    assert stale == {"regression", "sensitivity"}
+
+
 def test_the_calibration_of_one_exam_reruns_the_bone_of_that_exam(built: BuiltStudy) -> None:
     built.edit(
         "study.yaml", "{exam: exam6, slope: 0.8, intercept: 2}", "{exam: exam6, slope: 0.9, intercept: 2}"
@@ -127,6 +134,27 @@ def test_the_calibration_of_one_exam_reruns_the_bone_of_that_exam(built: BuiltSt
     assert list(scans) == ["scan_bone"]
     assert {key.split("-")[0] for key in scans["scan_bone"]} == {"exam6"}
     assert len(scans["scan_bone"]) == 6
+
+
+def test_what_the_study_does_not_have_any_more_is_deleted(built: BuiltStudy) -> None:
+    text = (built.root / "study.yaml").read_text()
+    exam6 = text[text.index("  exam6: {role") : text.index("levels:")]
+    built.edit("study.yaml", exam6, "")
+    built.edit("study.yaml", "  - {exam: exam6, slope: 0.8, intercept: 2}\n", "")
+    built.edit("study.yaml", "clinical:\n", "clinical:\n  vbmd: column\n")
+    built.edit("study.yaml", "fracture: {type: binary}", "fracture: {type: binary}\n        vbmd: {}")
+    people = (built.root / "people.csv").read_text().splitlines()
+    rows = [f"{row},{100 + 7 * number % 5}" for number, row in enumerate(people[1:])]
+    (built.root / "people.csv").write_text("\n".join([f"{people[0]},vbmd", *rows, ""]))
+    built.edit("study.yaml", "subgroups: [sex]", "subgroups: []")
+    report = built.run()
+    assert report.failed == {}, report.messages
+    tables = set(built.workspace.database.names())
+    assert not {name for name in tables if name.startswith("longitudinal")}
+    exported = {path.stem for path in built.workspace.store.exports_folder.glob("*/*")}
+    assert exported - tables == {"data_dictionary", "reason_codes"}
+    figures = {path.stem for path in built.workspace.store.figures_folder.glob("*")}
+    assert not {name for name in figures if name.startswith(("longitudinal", "subgroups"))}
 
 
 def test_a_clinical_table_reruns_the_cohort_and_no_scan(built: BuiltStudy) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 NO_LINEAR: Mapping[str, Any] = {"linear_models": {}}
 NO_FRACTURE: Mapping[str, Any] = {"fracture_models": {}, "bootstrap": 0}
 NO_GROUPS: Mapping[str, Any] = {"quartile_measures": (), "subgroups": ()}
+OF_CHANGE: Final = ("longitudinal", "longitudinal_change", "longitudinal_models", "longitudinal_problems")
 
 
 def _tables(context: TableContext, names: Mapping[str, str], **changes: Any) -> Tables:
@@ -54,12 +55,20 @@ def _imputation(study: Study) -> list[Any]:
     return [options.imputation, options.imputations, options.seed, *informing]
 
 
+def _sensitivity(study: Study) -> list[Any]:
+    return [study.analysis.exposure, study.analysis.benchmark, study.analysis.sensitivity_model]
+
+
 @table_asset(
     group="analysis",
     inputs=["cohort"],
     code_version="4",
     kinds={"statsmodels", "duckdb"},
-    settings=lambda study: {"linear models": study.models.linear, "imputation": _imputation(study)},
+    settings=lambda study: {
+        "linear models": study.models.linear,
+        "imputation": _imputation(study),
+        "sensitivity": _sensitivity(study),  # its problems are in regression_problems
+    },
 )
 def regression(context: TableContext) -> Tables:
     """Linear models of vBMD at follow-up on baseline muscle and covariates: coefficients, fit and diagnostics."""
@@ -101,7 +110,7 @@ def model_comparison(context: TableContext) -> Tables:
     settings=lambda study: {
         "linear models": study.models.linear,
         "imputation": _imputation(study),
-        "sensitivity": [study.analysis.exposure, study.analysis.benchmark, study.analysis.sensitivity_model],
+        "sensitivity": _sensitivity(study),
     },
 )
 def sensitivity(context: TableContext) -> Tables:
@@ -170,7 +179,7 @@ def auc(context: TableContext) -> Tables:
 @table_asset(
     group="analysis",
     inputs=["cohort", "muscle_metrics", "bone_metrics", "scans"],
-    code_version="3",
+    code_version="4",
     kinds={"python", "duckdb"},
     settings=lambda study: {
         "exams": {name: exam.role for name, exam in study.exams.items()},
@@ -187,8 +196,7 @@ def longitudinal(context: TableContext) -> Tables:
     measures = ("attenuation", "volume", "vbmd")
     people = analysed(database)
     if study.follow_up is None:
-        empty: dict[str, pd.DataFrame] = {}
-        return Tables(empty, metadata={"reason": "the study has no follow-up exam"})
+        return Tables(absent=OF_CHANGE, metadata={"reason": "the study has no follow-up exam"})
     muscle, bone, found = (
         database.read("muscle_metrics"),
         database.read("bone_metrics"),
@@ -204,12 +212,8 @@ def longitudinal(context: TableContext) -> Tables:
     change = annual_change(at(study.baseline), at(study.follow_up), measures)
     covariates = [name for name in study.analysis.subgroup_covariates if name in people.columns]
     models, problems = change_models(change, people, covariates)
-    tables = {
-        "longitudinal": change_summary(change),
-        "longitudinal_change": change,
-        "longitudinal_models": models,
-        "longitudinal_problems": problems_table(problems),
-    }
+    made = (change_summary(change), change, models, problems_table(problems))
+    tables = dict(zip(OF_CHANGE, made, strict=True))
     of_exposure = schemas()["cohort"].made_from
     read = [source for measure in measures for source in of_exposure[measure]]
     read += ["cohort.years", "scans.segmenter", "scans.status"]

@@ -85,6 +85,7 @@ def study_report(context: TableContext) -> Tables:
         store.write_bytes(store.figures_folder / name, content)
         for name, content in figure_files(report.figures)
     ]
+    store.remove_others(store.figures_folder, figures)
     store.publish(path)
     store.publish(store.figures_folder)
     shown = {item["label"]: f"{item['value']:.3g} {item['unit']}".strip() for item in info["headline"]}
@@ -150,6 +151,7 @@ def exports(context: TableContext) -> Tables:
         for kind in ("csv", "parquet")
         for path in export(context.workspace.database, folder / kind, kind)
     ]
+    context.workspace.store.remove_others(folder, written)
     context.workspace.store.publish(folder)
     inputs = {name: context.index.records(name)[None].data_version for name in (*EVERYTHING, "provenance")}
     return Tables(
