@@ -15,11 +15,10 @@ from paraspinal_assets.defs.scan_asset import SCANS
 from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets.errors import StudyError
 from paraspinal_assets.study.fingerprints import FingerprintCache, StillChangingError
-from paraspinal_assets.study.inputs import Input, LocalInput
+from paraspinal_assets.study.inputs import Input
 from paraspinal_assets.study.manifest import Manifest
 from paraspinal_assets.study.scan import Scan
 from paraspinal_assets.study.store import json_digest
-from paraspinal_assets.study.withdrawn import FILE as WITHDRAWN
 
 ABSENT: Final = "absent"
 
@@ -98,12 +97,7 @@ def look(
             if enough(incoming):
                 incoming.looked_at = scan.key
                 return incoming
-        tables = workspace.study.clinical.tables
-        files: dict[str, Input] = {
-            name: LocalInput(workspace.root / table.file) for name, table in tables.items()
-        }
-        withdrawn = LocalInput(workspace.root / WITHDRAWN)  # decides who of the tables counts
-        look.at("clinical_files", None, files | ({"withdrawn": withdrawn} if withdrawn.exists() else {}))
+        look.at("clinical_files", None, workspace.clinical_inputs())
         masks = workspace.study.readers.masks
         look.at("reader_masks", None, {"masks": workspace.store.inputs.at(masks)} if masks else {})
     return incoming
@@ -202,10 +196,18 @@ class _Look:
         return self._cache.fingerprint(source, self._quiet_s)
 
     def _table_fingerprint(self, source: Input) -> str:
-        """Of a file that may be absent, or a folder that may be empty."""
-        if not source.exists() or (source.is_folder() and source.is_empty()):
-            return ABSENT
-        return self._fingerprint(source)
+        return self._fingerprint(source) if is_there(source) else ABSENT
+
+
+def is_there(source: Input) -> bool:
+    """Whether there is a file, or a folder that is not empty."""
+    return source.exists() and not (source.is_folder() and source.is_empty())
+
+
+def clinical_version(workspace: Workspace) -> str:
+    """Version of the clinical files as they are now, as a look gives it."""
+    files = workspace.clinical_inputs().items()
+    return json_digest({name: source.fingerprint() if is_there(source) else ABSENT for name, source in files})
 
 
 def _observation(asset: str, key: str | None, version: str) -> dg.AssetObservation | dg.AssetMaterialization:

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from paraspinal_assets.defs.automation.staleness import State
+from paraspinal_assets.defs.automation.staleness import Staleness, State
+from paraspinal_assets.defs.event_index import EventIndex
+from paraspinal_assets.defs.instance import study_instance
 from paraspinal_assets.defs.rules import RULES
 from paraspinal_assets.imaging.volume import Volume
 from paraspinal_assets.imaging.volume_io import read_volume
@@ -124,6 +126,15 @@ def test_another_benchmark_makes_stale_what_names_its_problems(built: BuiltStudy
     standings = built.assess().standings
     stale = {asset for asset, keys in standings.items() for s in keys.values() if s.state is State.STALE}
     assert stale == {"regression", "sensitivity"}
+
+
+def test_fractures_that_are_no_outcome_any_more_make_stale_what_shows_them(built: BuiltStudy) -> None:
+    # Also where the cohort stays as it is, because nobody has a known outcome.
+    built.edit("study.yaml", "clinical:\n", "clinical:\n  fracture: none\n")
+    with study_instance(built.workspace) as instance:
+        now = Staleness(built.workspace, EventIndex(instance), ())
+        changed = {asset for asset in ANALYSIS | COHORT if "fracture changed" in now.why(asset, None)}
+    assert changed == {"table_one", "model_comparison", "fracture_models", "auc", "subgroups"}
 
 
 def test_the_calibration_of_one_exam_reruns_the_bone_of_that_exam(built: BuiltStudy) -> None:

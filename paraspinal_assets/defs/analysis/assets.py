@@ -50,8 +50,8 @@ def _same(*names: str) -> dict[str, str]:
 
 def _imputation(study: Study) -> list[Any]:
     options = study.analysis
-    # The columns of every model inform multiple imputation, whatever models are fitted on the copies.
-    informing = [study.models] if options.imputation == "multiple" else []
+    # The columns of every model and the outcomes inform multiple imputation, whatever is fitted on the copies.
+    informing = [study.models, study.clinical.fracture] if options.imputation == "multiple" else []
     return [options.imputation, options.imputations, options.seed, *informing]
 
 
@@ -95,7 +95,11 @@ def _copies(context: TableContext) -> int:
     inputs=["cohort"],
     code_version="3",
     kinds={"statsmodels", "duckdb"},
-    settings=lambda study: {"models": study.models, "imputation": _imputation(study)},
+    settings=lambda study: {
+        "models": study.models,
+        "imputation": _imputation(study),
+        "fracture": study.clinical.fracture,
+    },
 )
 def model_comparison(context: TableContext) -> Tables:
     """Nested linear models compared by F tests, and all models under each treatment of missing values."""
@@ -130,6 +134,7 @@ def _folds(study: Study) -> list[Any]:
     kinds={"statsmodels", "duckdb"},
     settings=lambda study: {
         "fracture models": study.models.fracture,
+        "fracture": study.clinical.fracture,
         "imputation": _imputation(study),
         "folds": _folds(study),
     },
@@ -147,6 +152,7 @@ def fracture_models(context: TableContext) -> Tables:
     kinds={"scikitlearn", "duckdb"},
     settings=lambda study: {
         "fracture models": study.models.fracture,
+        "fracture": study.clinical.fracture,
         "imputation": _imputation(study),
         "folds": _folds(study),
         "bootstrap": study.analysis.bootstrap,
