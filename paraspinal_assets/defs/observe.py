@@ -82,6 +82,7 @@ def look(
     known = set(instance.get_dynamic_partitions(SCANS.name or ""))
     incoming = Incoming(manifest, problems=manifest.problems)
     _find_gone(incoming, known, workspace.study.exams)
+    workspace.keep_away({key for _, key in incoming.held if key is not None})
     with FingerprintCache(workspace.store.cache_folder / "fingerprints.sqlite") as cache:
         look = _Look(index, cache, quiet_s, incoming)
         scans = list(dict.fromkeys([*manifest.scans, *manifest.segmentations]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -130,6 +130,14 @@ class Workspace:
         """Whether the incoming scan is there, as far as the last look for all scans tells; else it is asked for."""
         found: Manifest | None = self._found.get("manifest")
         return self.scan_source(scan).exists() if found is None else scan in found.scans
+
+    def keep_away(self, keys: Collection[str]) -> None:
+        """Remember the scans whose disk a look found away."""
+        self._found["away"] = frozenset(keys)
+
+    def is_away(self, scan: Scan) -> bool:
+        """Whether the last look found the scan's disk away; a run, which does not look, finds no scan there."""
+        return scan.key in self._found.get("away", ())
 
     def segmentation_source(self, scan: Scan) -> Input | None:
         """Where the existing segmentation of a scan lies, if the study imports it and it is there."""

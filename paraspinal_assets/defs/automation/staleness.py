@@ -15,7 +15,7 @@ from typing import Final
 
 from paraspinal_assets.defs.event_index import EventIndex, Record
 from paraspinal_assets.defs.left_out import left_out
-from paraspinal_assets.defs.provenance import ABSENT, BuiltFrom
+from paraspinal_assets.defs.provenance import ABSENT, UNKNOWN, BuiltFrom
 from paraspinal_assets.defs.results import INTERRUPTED
 from paraspinal_assets.defs.rules import RULES, AssetRule, waves
 from paraspinal_assets.defs.workspace import Workspace
@@ -205,13 +205,15 @@ class Staleness:
 
     def _digest(self, value: object) -> str:
         """Digest of a setting of one scan; most scans have the same, which is then made once."""
+        if value is UNKNOWN:
+            return UNKNOWN
         try:
             same = _hashable(value)
-            if same not in self._digests:
-                self._digests[same] = settings_digest(value)
-            return self._digests[same]
         except TypeError:  # holds something that has no hash
             return settings_digest(value)
+        if same not in self._digests:
+            self._digests[same] = settings_digest(value)
+        return self._digests[same]
 
     def _input_version(self, rule: AssetRule, name: str, key: str | None) -> str:
         records = self._records(name)
@@ -251,17 +253,12 @@ class Staleness:
         if changes:
             return Standing(State.STALE, "; ".join(changes))
         if record.failure is not None:
-            attempts = record.failure.attempts
+            attempts, retry = record.failure.attempts, not record.failure.bad_input
             times = f"{attempts} time{'s' if attempts > 1 else ''}"
             reason = f"failed {times}, input unchanged since: {record.failure.message}"
-            retry_at = record.timestamp + min(RETRY_FIRST_S * 2 ** (attempts - 1), RETRY_LAST_S)
-            return Standing(
-                State.FAILED,
-                reason,
-                retry=not record.failure.bad_input,
-                retry_at=round(retry_at),
-                given_up=attempts >= ATTEMPTS_WAITED_FOR,
-            )
+            retry_at = round(record.timestamp + min(RETRY_FIRST_S * 2 ** (attempts - 1), RETRY_LAST_S))
+            given_up = attempts >= ATTEMPTS_WAITED_FOR
+            return Standing(State.FAILED, reason, retry=retry, retry_at=retry_at, given_up=given_up)
         return _FRESH
 
     def _waits_for(self, rule: AssetRule, key: str | None, done: Assessment) -> Standing | None:

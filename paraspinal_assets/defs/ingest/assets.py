@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from paraspinal_assets.defs.provenance import UNKNOWN
 from paraspinal_assets.defs.results import ScanOutcome, ScanResult, shown
 from paraspinal_assets.defs.scan_asset import external_scan_asset, one_by_one, scan_asset
 from paraspinal_assets.defs.table_asset import external_table
@@ -125,6 +126,8 @@ def _baseline_headers(scan: Scan, workspace: Workspace) -> bool:
 def _interval(scan: Scan, workspace: Workspace) -> float | str | None:
     """What the interval since baseline follows from: the study's dates, or else the headers of both exams."""
     years = workspace.years_since_baseline(scan)
+    if years is None and workspace.is_away(Scan(workspace.study.baseline, scan.participant)):
+        return UNKNOWN
     return "headers" if years is None and _baseline_headers(scan, workspace) else years
 
 
