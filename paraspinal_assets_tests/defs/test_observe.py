@@ -13,6 +13,7 @@ from paraspinal_assets.defs.event_index import EventIndex
 from paraspinal_assets.defs.instance import study_instance
 from paraspinal_assets.defs.observe import Incoming, look, take_in
 from paraspinal_assets.defs.workspace import StudyResource
+from paraspinal_assets.errors import StudyError
 from paraspinal_assets.study.automation_settings import AutomationSettings
 from paraspinal_assets_tests.defs.conftest import BuiltStudy
 from paraspinal_assets_tests.defs.small_study import write_scan
@@ -108,6 +109,11 @@ def test_a_segmentation_that_is_gone_counts_no_more_but_a_disk_that_is_away_does
     assert (seen.asset_key, seen.partition) == (dg.AssetKey("raw_segmentation"), "exam6-1002")
     assert EventIndex(instance).records("raw_segmentation")["exam6-1002"].data_version == "absent"
     assert look_now(study, instance).observations == []
+
+
+def test_a_participant_without_a_scan_cannot_be_run(study: BuiltStudy) -> None:
+    with pytest.raises(StudyError, match=r"E-STUDY-63.*no scan of 9999"):
+        study.run(participants=frozenset({"1001", "9999"}), assets=frozenset())
 
 
 def test_a_withdrawn_scan_is_gone(study: BuiltStudy, instance: dg.DagsterInstance) -> None:

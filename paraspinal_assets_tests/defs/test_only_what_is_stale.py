@@ -75,6 +75,9 @@ def test_one_ct_replaced_reruns_its_chain_and_the_tables(built: BuiltStudy) -> N
     }
     assert set(CHAIN) <= set(materialized)
     assert tables_built(materialized) >= COHORT | REPORT
+    # Its rows are the last of the measurement tables now, and in their place elsewhere.
+    change = built.workspace.database.read("longitudinal_change").query("measure == 'volume'")
+    assert list(change["participant"]) == sorted(change["participant"])
     assert "clinical" not in materialized
 
 

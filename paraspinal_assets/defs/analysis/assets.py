@@ -213,7 +213,8 @@ def longitudinal(context: TableContext) -> Tables:
         frame = measures_at(exam, scans=found, muscle=muscle, bone=bone)
         versions = found[found["exam"] == exam].set_index("participant")["segmenter"]
         frame = frame.assign(segmentation_version=versions, years=people.set_index("participant")["years"])
-        return frame[frame.index.isin(people["participant"])].reset_index()
+        # Rows of a measurement table are in the order in which scans came.
+        return frame[frame.index.isin(people["participant"])].sort_index().reset_index()
 
     change = annual_change(at(study.baseline), at(study.follow_up), measures)
     covariates = [name for name in study.analysis.subgroup_covariates if name in people.columns]

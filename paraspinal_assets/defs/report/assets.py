@@ -76,8 +76,11 @@ def study_report(context: TableContext) -> Tables:
     """The study in one self-contained HTML page: flow, Table 1, models, discrimination, quality, methods."""
     from paraspinal_assets.report.figure_files import figure_files
     from paraspinal_assets.report.study_report import study_report as report_page
+    from paraspinal_assets.study.export import by_scan
 
     store, tables = context.workspace.store, context.workspace.database.read_all(without=NOT_REPORTED)
+    for name in ("muscle_metrics", "bone_metrics"):  # sums depend on the order of rows in their last digit
+        tables[name] = by_scan(tables[name])
     info = report_info(context, tables)
     report = report_page(tables, info)
     path = store.write_bytes(store.report_folder / "report.html", report.html.encode())
