@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -87,3 +89,17 @@ def test_segmentations_that_are_away_fail_for_the_machine(
     assert report.failed == {"segmentation": dict.fromkeys(("exam6-1001", "exam6-1002"), "E-STUDY-15")}
     (study.root / "away").rename(masks)
     assert study.run(assets=frozenset({"segmentation"})).failed == {}
+
+
+def test_a_signal_ends_the_command_and_not_only_the_run_at_work(
+    new_study: Callable[[], BuiltStudy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = new_study()
+    study.run(assets=frozenset(CUT))
+    assets = frozenset({"scan_muscle", "scan_bone"})
+    with monkeypatch.context() as patch:
+        stop = lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM)  # noqa: E731
+        patch.setattr("paraspinal_assets.imaging.bone.measure_bone", stop)
+        with pytest.raises(KeyboardInterrupt):
+            study.run(assets=assets)
+    assert list(study.run(assets=assets).materialized) == ["scan_bone", "scan_muscle"]
