@@ -18,6 +18,7 @@ from rich.table import Table
 
 from paraspinal_assets.cli.study_argument import STUDY
 from paraspinal_assets.defs.assets import ASSETS
+from paraspinal_assets.defs.automation.run_lock import looking
 from paraspinal_assets.defs.automation.run_report import Report
 from paraspinal_assets.defs.automation.runner import Progress, Selection, run_study, select_assets
 from paraspinal_assets.defs.automation.staleness import Assessment, Staleness, State
@@ -190,8 +191,9 @@ def status(study: StudyPlace, as_json: bool) -> None:
     workspace = Workspace.open(study)
     with study_instance(workspace) as instance:
         index = EventIndex(instance)
-        incoming = look(workspace, instance, index)
-        take_in(incoming, instance)
+        with looking(workspace.store):
+            incoming = look(workspace, instance, index)
+            take_in(incoming, instance)
         scans = instance.get_dynamic_partitions(SCANS.name or "")
         assessment = Staleness(workspace, index, scans, incoming.held).assess()
     content = status_content(assessment)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from paraspinal_assets.defs.automation.run_lock import nobody_looks
 from paraspinal_assets.defs.forget_events import erase_events, occurrences, refuse_at_work
 from paraspinal_assets.defs.scan_asset import SCANS
 from paraspinal_assets.defs.workspace import Workspace
@@ -64,9 +65,14 @@ def forget(workspace: Workspace, instance: dg.DagsterInstance, participant: str)
     Raises
     ------
     StudyError
-        E-STUDY-62 while a run is at work, E-STUDY-63 if the participant is nowhere and never was.
+        E-STUDY-62 while a run or a look is at work, E-STUDY-63 if the participant is nowhere and never was.
     """
     refuse_at_work(instance)
+    with nobody_looks(workspace.store):
+        return _forget(workspace, instance, participant)
+
+
+def _forget(workspace: Workspace, instance: dg.DagsterInstance, participant: str) -> Found:
     withdrawn = Withdrawn.of_study(workspace.root)
     before = find(workspace, instance, participant)
     if not before.ours and not before.inputs and participant not in withdrawn:

@@ -24,6 +24,7 @@ from dagster._core.storage.tags import (
 )
 from sqlalchemy.engine import Connection
 
+import paraspinal_assets.defs.assets  # noqa: F401 - fills RULES, also where no asset is built
 from paraspinal_assets.defs.automation.backfill import in_progress
 from paraspinal_assets.defs.rules import RULES
 from paraspinal_assets.defs.scan_asset import SCANS

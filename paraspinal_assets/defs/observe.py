@@ -15,11 +15,10 @@ from paraspinal_assets.defs.scan_asset import SCANS
 from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets.errors import StudyError
 from paraspinal_assets.study.fingerprints import FingerprintCache, StillChangingError
-from paraspinal_assets.study.inputs import Input, LocalInput
+from paraspinal_assets.study.inputs import Input
 from paraspinal_assets.study.manifest import Manifest
 from paraspinal_assets.study.scan import Scan
 from paraspinal_assets.study.store import json_digest
-from paraspinal_assets.study.withdrawn import FILE as WITHDRAWN
 
 ABSENT: Final = "absent"
 
@@ -83,6 +82,7 @@ def look(
     known = set(instance.get_dynamic_partitions(SCANS.name or ""))
     incoming = Incoming(manifest, problems=manifest.problems)
     _find_gone(incoming, known, workspace.study.exams)
+    workspace.keep_away({key for _, key in incoming.held if key is not None})
     with FingerprintCache(workspace.store.cache_folder / "fingerprints.sqlite") as cache:
         look = _Look(index, cache, quiet_s, incoming)
         scans = list(dict.fromkeys([*manifest.scans, *manifest.segmentations]))
@@ -90,18 +90,15 @@ def look(
             for asset, found in (("raw_scan", manifest.scans), ("raw_segmentation", manifest.segmentations)):
                 if scan in found:
                     look.at(asset, scan.key, {scan.key: found[scan]})
+            if workspace.study.exams[scan.exam].segmentations and scan not in manifest.segmentations:
+                look.without_segmentation(scan)
             if scan in manifest.scans and scan.key not in known and not look.holds(scan.key):
                 incoming.added.append(scan.key)
             progress(done, len(scans))
             if enough(incoming):
                 incoming.looked_at = scan.key
                 return incoming
-        tables = workspace.study.clinical.tables
-        files: dict[str, Input] = {
-            name: LocalInput(workspace.root / table.file) for name, table in tables.items()
-        }
-        withdrawn = LocalInput(workspace.root / WITHDRAWN)  # decides who of the tables counts
-        look.at("clinical_files", None, files | ({"withdrawn": withdrawn} if withdrawn.exists() else {}))
+        look.at("clinical_files", None, workspace.clinical_inputs())
         masks = workspace.study.readers.masks
         look.at("reader_masks", None, {"masks": workspace.store.inputs.at(masks)} if masks else {})
     return incoming
@@ -172,20 +169,46 @@ class _Look:
             version = json_digest(versions)
         else:
             version = next(iter(versions.values()), ABSENT)
-        if asset not in self._seen:
-            self._seen[asset] = self._index.records(asset)
-        record = self._seen[asset].get(key)
+        record = self._records(asset).get(key)
         if record is None or record.data_version != version:
             self._incoming.observations.append(_observation(asset, key, version))
+
+    def without_segmentation(self, scan: Scan) -> None:
+        """Note that a segmentation that was there is gone, unless all of its exam are: then a disk is away."""
+        known = self._records("raw_segmentation")
+        record = known.get(scan.key)
+        if record is None or record.data_version == ABSENT:
+            return
+        manifest = self._incoming.manifest
+        others = any(key != scan.key and str(key).startswith(f"{scan.exam}-") for key in known)
+        there = any(found.exam == scan.exam for found in manifest.segmentations)
+        if scan.exam in manifest.unlisted or (others and not there):
+            words = f"the segmentations of {scan.exam} are away"
+            self._incoming.held["raw_segmentation", scan.key] = words
+        else:
+            self._incoming.observations.append(_observation("raw_segmentation", scan.key, ABSENT))
+
+    def _records(self, asset: str) -> Mapping[str | None, Record]:
+        if asset not in self._seen:
+            self._seen[asset] = self._index.records(asset)
+        return self._seen[asset]
 
     def _fingerprint(self, source: Input) -> str:
         return self._cache.fingerprint(source, self._quiet_s)
 
     def _table_fingerprint(self, source: Input) -> str:
-        """Of a file that may be absent, or a folder that may be empty."""
-        if not source.exists() or (source.is_folder() and source.is_empty()):
-            return ABSENT
-        return self._fingerprint(source)
+        return self._fingerprint(source) if is_there(source) else ABSENT
+
+
+def is_there(source: Input) -> bool:
+    """Whether there is a file, or a folder that is not empty."""
+    return source.exists() and not (source.is_folder() and source.is_empty())
+
+
+def clinical_version(workspace: Workspace) -> str:
+    """Version of the clinical files as they are now, as a look gives it."""
+    files = workspace.clinical_inputs().items()
+    return json_digest({name: source.fingerprint() if is_there(source) else ABSENT for name, source in files})
 
 
 def _observation(asset: str, key: str | None, version: str) -> dg.AssetObservation | dg.AssetMaterialization:

@@ -15,6 +15,8 @@ NOT_MEASURABLE: Final = "not_measurable"
 DATA_VERSION_TAG: Final = "dagster/data_version"
 ABSENT: Final = "absent"
 """Version of an optional input that a scan does not have."""
+UNKNOWN: Final = "unknown"
+"""In place of a digest: what cannot be known now, as its disk is away, counts as what it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,8 @@ class BuiltFrom:
 
 
 def _differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    return sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    names = {*before, *now}
+    return sorted(name for name in names if before.get(name) != now.get(name) != UNKNOWN)
 
 
 def dagster_tags(data_version: str, built_from: BuiltFrom, pointers: Mapping[str, int]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import dagster as dg
 import pandas as pd
 
+import paraspinal_assets.defs.assets  # noqa: F401 - fills RULES, also where no asset is built
 from paraspinal_assets.defs.automation.staleness import Staleness
 from paraspinal_assets.defs.event_index import EventIndex, Record
 from paraspinal_assets.defs.rules import RULES, waves

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from paraspinal_assets.defs.event_index import EventIndex
+from paraspinal_assets.defs.left_out import left_out
 
 COLUMNS = (
     *("asset", "scan", "data_version", "code_version", "settings", "inputs"),
@@ -19,11 +20,12 @@ COLUMNS = (
 
 def provenance_table(index: EventIndex, assets: Sequence[str], scans: Sequence[str]) -> pd.DataFrame:
     """One row per asset and scan (``table_schemas``): the latest event of each, successes and failures."""
-    present = {None, *scans}
+    present: set[str | None] = {None, *scans}
     rows: list[dict[str, Any]] = []
     for asset in sorted(assets):
         records = index.records(asset)
-        for key in sorted((key for key in records if key in present), key=str):
+        counted = present - left_out(asset, index.records)
+        for key in sorted((key for key in records if key in counted), key=str):
             record = records[key]
             built_from = record.built_from
             rows.append(

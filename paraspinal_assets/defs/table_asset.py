@@ -12,6 +12,7 @@ import dagster as dg
 from paraspinal_assets.defs.automation.staleness import Staleness
 from paraspinal_assets.defs.code_links import code_link
 from paraspinal_assets.defs.event_index import EventIndex, Record
+from paraspinal_assets.defs.left_out import left_out
 from paraspinal_assets.defs.provenance import BUILT_FROM, FAILURE
 from paraspinal_assets.defs.results import failure_metadata
 from paraspinal_assets.defs.rules import AssetRule, StudyParts, register
@@ -53,6 +54,8 @@ class Tables:
         What a person wants to see in the UI, besides row counts, columns and a preview.
     data_version
         Digest of the content; that of the frames when absent.
+    absent
+        Tables that this study does not have; those of an earlier study file are dropped.
     """
 
     frames: "Mapping[str, pd.DataFrame]" = field(default_factory=dict)
@@ -60,6 +63,7 @@ class Tables:
     checks: Sequence[Check] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
     data_version: str | None = None
+    absent: Sequence[str] = ()
 
     def schema(self, name: str) -> TableSchema:
         """The schema of one of the tables."""
@@ -75,9 +79,9 @@ class TableContext:
     scans: tuple[str, ...]
 
     def records(self, asset: str) -> dict[str, Record]:
-        """Scan key -> latest record of a per-scan asset, for the scans that exist."""
-        known = self.index.records(asset)
-        return {key: known[key] for key in self.scans if key in known}
+        """Scan key -> latest record of a per-scan asset, for the scans that exist and are not left out."""
+        known, but = self.index.records(asset), left_out(asset, self.index.records)
+        return {key: known[key] for key in self.scans if key in known and key not in but}
 
 
 TableFunction = Callable[[TableContext], Tables]
@@ -140,7 +144,8 @@ def table_asset(
                     sentence = "; ".join(f"{check.name}: {check.sentence}" for check in broken)
                     raise StudyError("E-CHECK", f"{name} was not written: {sentence}", "correct the input")
                 workspace.database.replace(
-                    {table: (tables.schema(table), frame) for table, frame in tables.frames.items()}
+                    {table: (tables.schema(table), frame) for table, frame in tables.frames.items()},
+                    absent=tables.absent,
                 )
             except Exception as error:
                 failure = failure_metadata(error, workspace.root)

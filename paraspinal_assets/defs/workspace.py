@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,13 +16,14 @@ from paraspinal_assets.defs.abandoned import at_work
 from paraspinal_assets.errors import StudyError
 from paraspinal_assets.study.database import Database
 from paraspinal_assets.study.exam_settings import Calibration
-from paraspinal_assets.study.inputs import Input
+from paraspinal_assets.study.inputs import Input, LocalInput, Pattern
 from paraspinal_assets.study.manifest import Manifest, find_scans
 from paraspinal_assets.study.place import StudyPlace
 from paraspinal_assets.study.reviews import Review, read_reviews
 from paraspinal_assets.study.scan import Scan
 from paraspinal_assets.study.settings import Study
 from paraspinal_assets.study.store import StudyStore
+from paraspinal_assets.study.withdrawn import FILE as WITHDRAWN
 
 STUDY_VARIABLE: Final = "PARASPINAL_STUDY"
 DEFAULT_STUDY: Final = "data/demo/study.yaml"
@@ -130,6 +131,14 @@ class Workspace:
         found: Manifest | None = self._found.get("manifest")
         return self.scan_source(scan).exists() if found is None else scan in found.scans
 
+    def keep_away(self, keys: Collection[str]) -> None:
+        """Remember the scans whose disk a look found away."""
+        self._found["away"] = frozenset(keys)
+
+    def is_away(self, scan: Scan) -> bool:
+        """Whether the last look found the scan's disk away; a run, which does not look, finds no scan there."""
+        return scan.key in self._found.get("away", ())
+
     def segmentation_source(self, scan: Scan) -> Input | None:
         """Where the existing segmentation of a scan lies, if the study imports it and it is there."""
         settings = self.study.exams[scan.exam]
@@ -137,6 +146,27 @@ class Workspace:
             return None
         source = self._input(settings.segmentations, settings.segmentation_pattern, scan)
         return source if source.exists() else None
+
+    def segmentations_are_away(self, exam: str) -> bool:
+        """Whether an exam has a folder of existing segmentations in which, or of which, there is nothing."""
+        settings = self.study.exams[exam]
+
+        def nothing(name: str) -> bool:
+            folder = self.store.inputs.folder(name)
+            return (
+                not folder.exists()
+                or next(folder.find(Pattern.of(settings.segmentation_pattern)), None) is None
+            )
+
+        folder = settings.segmentations
+        return folder is not None and self.once(("no segmentations", exam), lambda: nothing(folder))
+
+    def clinical_inputs(self) -> dict[str, Input]:
+        """The files that decide about the clinical tables, by name; some may be absent."""
+        tables = self.study.clinical.tables
+        files: dict[str, Input] = {name: LocalInput(self.root / table.file) for name, table in tables.items()}
+        withdrawn = LocalInput(self.root / WITHDRAWN)  # decides who of the tables counts
+        return files | ({"withdrawn": withdrawn} if withdrawn.exists() else {})
 
     def reader_source(self, scan: Scan) -> Input | None:
         """Where readers' masks of a scan lie, if the study has masks and they are there."""

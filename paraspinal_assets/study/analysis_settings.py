@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from paraspinal_assets.study.settings_base import Settings
 
@@ -69,6 +69,12 @@ class AnalysisSettings(Settings):
     subgroup_covariates: tuple[str, ...] = Field(
         ("age", "sex", "race_ethnicity", "bmi"), description="What the effect within a group is adjusted for."
     )
+
+    @model_validator(mode="after")
+    def _copies_for_multiple(self) -> AnalysisSettings:
+        if self.imputation == "multiple" and self.imputations < 2:
+            raise ValueError(f"imputation: multiple needs imputations of at least 2, not {self.imputations}")
+        return self
 
 
 class ModelSettings(Settings):

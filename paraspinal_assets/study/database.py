@@ -147,8 +147,10 @@ class Database:
         finally:
             connection.close()
 
-    def replace(self, frames: Mapping[str, tuple[TableSchema, pd.DataFrame]]) -> None:
-        """Replace whole tables in one transaction, each checked against its schema first."""
+    def replace(
+        self, frames: Mapping[str, tuple[TableSchema, pd.DataFrame]], absent: Collection[str] = ()
+    ) -> None:
+        """Replace whole tables in one transaction, each checked against its schema first, and drop some."""
         for schema, frame in frames.values():
             schema.check(frame)
         with self.writing() as connection:
@@ -157,6 +159,8 @@ class Database:
                 connection.execute(f"CREATE OR REPLACE TABLE {quoted(name)} AS SELECT * FROM incoming")
                 connection.unregister("incoming")
                 describe(connection, name, schema)
+            for name in absent:
+                connection.execute(f"DROP TABLE IF EXISTS {quoted(name)}")
 
     def merge_scans(
         self,

@@ -92,8 +92,11 @@ def _write(store: StudyStore, name: str, schema: TableSchema, frame: pd.DataFram
 
 def _ordered(schema: TableSchema, frame: pd.DataFrame) -> pd.DataFrame:
     """Tables of scans by scan: there the order of rows depends on which scan was measured when."""
-    if schema.key[:2] != SCAN_KEY:
-        return frame
+    return frame if schema.key[:2] != SCAN_KEY else by_scan(frame)
+
+
+def by_scan(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table with exam and participant in the order of the scans; those of a scan stay as they are."""
     return frame.sort_values(list(SCAN_KEY), kind="stable", ignore_index=True)
 
 

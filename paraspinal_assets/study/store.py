@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -201,6 +201,13 @@ class StudyStore:
     def write_bytes(self, path: Path, content: bytes) -> Path:
         """Write bytes completely or not at all."""
         return self.write(path, lambda temporary: temporary.write_bytes(content))
+
+    def remove_others(self, folder: Path, written: Collection[Path]) -> None:
+        """Delete the files below a folder of results that its asset did not write now: they are of an earlier study."""
+        kept = {path.resolve() for path in written}
+        for path in folder.rglob("*"):
+            if path.is_file() and path.resolve() not in kept and not path.name.startswith("."):
+                path.unlink()
 
     def write_json(self, path: Path, content: Mapping[str, Any]) -> Path:
         """Write JSON with sorted keys; the same content gives the same bytes."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -100,3 +103,16 @@ def test_what_is_not_there_is_an_error_with_an_example(study: tuple[Path, str]) 
     assert (row.exit_code, "for example exam" in row.output) == (2, True)
     assert "use one of: muscle_metrics" in paraspinal("explain", "muscles", "exam5-1001", root).output
     assert "no run 'ffffffff'" in paraspinal("diff", "ffffffff", "now", root).output
+
+
+def in_a_process_of_its_own(*words: object) -> str:
+    command = [sys.executable, "-m", "paraspinal_assets.cli", *map(str, words)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_commands_that_build_nothing_know_the_assets(study: tuple[Path, str], tmp_path: Path) -> None:
+    # Here every module is loaded; the command loads only its own, and without the assets nothing was needed.
+    root = shutil.copytree(study[0], tmp_path / "study")
+    assert "raw_scan" in in_a_process_of_its_own("explain", "muscle_metrics", "exam6-1002", root)
+    in_a_process_of_its_own("tidy", root, "--older-than", 0)
+    assert BuiltStudy(root).run(assets=ASSETS).materialized == {}

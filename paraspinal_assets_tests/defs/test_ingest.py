@@ -17,12 +17,14 @@ from paraspinal_assets.phantom.dicom_writer import Acquisition, write_series
 from paraspinal_assets.phantom.parameters import tiny_parameters
 from paraspinal_assets.study.place import WORK_VARIABLE
 from paraspinal_assets.study.scan import Scan
+from paraspinal_assets_tests.defs.conftest import BuiltStudy
 from paraspinal_assets_tests.defs.small_study import make_small_study
 from paraspinal_assets_tests.study.object_storage import rclone_server
 
 PEOPLE = ("1001", "1002")
 SCANS = [Scan(exam, person) for exam in ("exam5", "exam6") for person in PEOPLE]
 DATES = {"exam5": "20110713", "exam6": "20160112"}
+CONVERSION = frozenset({"ct_nifti"})
 YEARS = round(1644 / 365.25, 4)  # days from 13 July 2011 to 12 January 2016
 
 
@@ -69,6 +71,24 @@ def test_headers_give_the_interval_where_the_tables_have_no_dates(one_tree):
     assert sidecar(one_tree, SCANS[0])["years_since_baseline"] == 0
     for path in (one_tree / "scans").rglob("*.json"):
         assert not any(date in path.read_text() for date in DATES.values())
+
+
+def test_a_baseline_disk_that_is_away_makes_no_follow_up_stale(one_tree, monkeypatch):
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    file = one_tree / "study.yaml"
+    for person in PEOPLE:
+        moved = one_tree / "incoming" / "first" / person
+        moved.parent.mkdir(exist_ok=True)
+        (one_tree / "incoming" / "both" / person / "exam5").rename(moved)
+    file.write_text(file.read_text().replace("incoming/both", "incoming/first", 1))
+    study, follow_up = BuiltStudy(one_tree), frozenset({"exam6"})
+    assert study.run(assets=CONVERSION).failed == {}
+    (one_tree / "incoming" / "first").rename(one_tree / "away")
+    assert study.run(assets=CONVERSION, exams=follow_up).materialized == {}
+    assert study.run(assets=CONVERSION, exams=follow_up).held["raw_scan", "exam5-1001"]
+    (one_tree / "away").rename(one_tree / "incoming" / "first")
+    assert study.run(assets=CONVERSION).materialized == {}
+    assert sidecar(one_tree, SCANS[2])["years_since_baseline"] == YEARS
 
 
 def test_series_in_a_bucket_have_the_same_voxels_and_intervals(one_tree, tmp_path_factory, monkeypatch):

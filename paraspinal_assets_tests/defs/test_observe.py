@@ -13,6 +13,7 @@ from paraspinal_assets.defs.event_index import EventIndex
 from paraspinal_assets.defs.instance import study_instance
 from paraspinal_assets.defs.observe import Incoming, look, take_in
 from paraspinal_assets.defs.workspace import StudyResource
+from paraspinal_assets.errors import StudyError
 from paraspinal_assets.study.automation_settings import AutomationSettings
 from paraspinal_assets_tests.defs.conftest import BuiltStudy
 from paraspinal_assets_tests.defs.small_study import write_scan
@@ -88,6 +89,31 @@ def test_an_exam_whose_disk_is_away_loses_no_scan(study: BuiltStudy, instance: d
     assert [problem.code for problem in incoming.problems] == ["E-STUDY-14"]
     assert incoming.held["raw_scan", "exam6-1001"] == "the folder of exam6 is away"
     assert instance.get_dynamic_partitions("scan") == SCANS
+
+
+def test_a_segmentation_that_is_gone_counts_no_more_but_a_disk_that_is_away_does(
+    study: BuiltStudy, instance: dg.DagsterInstance
+) -> None:
+    look_now(study, instance)
+    masks = study.root / "masks" / "exam6"
+    masks.rename(study.root / "away")
+    for _ in ("no folder", "an empty one"):
+        incoming = look_now(study, instance)
+        assert incoming.observations == []
+        assert incoming.held["raw_segmentation", "exam6-1001"] == "the segmentations of exam6 are away"
+        masks.mkdir(exist_ok=True)
+    masks.rmdir()
+    (study.root / "away").rename(masks)
+    (masks / "1002.nii.gz").unlink()
+    (seen,) = look_now(study, instance).observations
+    assert (seen.asset_key, seen.partition) == (dg.AssetKey("raw_segmentation"), "exam6-1002")
+    assert EventIndex(instance).records("raw_segmentation")["exam6-1002"].data_version == "absent"
+    assert look_now(study, instance).observations == []
+
+
+def test_a_participant_without_a_scan_cannot_be_run(study: BuiltStudy) -> None:
+    with pytest.raises(StudyError, match=r"E-STUDY-63.*no scan of 9999"):
+        study.run(participants=frozenset({"1001", "9999"}), assets=frozenset())
 
 
 def test_a_withdrawn_scan_is_gone(study: BuiltStudy, instance: dg.DagsterInstance) -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from paraspinal_assets.defs.automation.staleness import State
+from paraspinal_assets.defs.automation.staleness import Staleness, State
+from paraspinal_assets.defs.event_index import EventIndex
+from paraspinal_assets.defs.instance import study_instance
 from paraspinal_assets.defs.rules import RULES
 from paraspinal_assets.imaging.volume import Volume
 from paraspinal_assets.imaging.volume_io import read_volume
@@ -73,6 +75,9 @@ def test_one_ct_replaced_reruns_its_chain_and_the_tables(built: BuiltStudy) -> N
     }
     assert set(CHAIN) <= set(materialized)
     assert tables_built(materialized) >= COHORT | REPORT
+    # Its rows are the last of the measurement tables now, and in their place elsewhere.
+    change = built.workspace.database.read("longitudinal_change").query("measure == 'volume'")
+    assert list(change["participant"]) == sorted(change["participant"])
     assert "clinical" not in materialized
 
 
@@ -119,6 +124,22 @@ def test_a_formula_reruns_the_models_and_no_scan(built: BuiltStudy) -> None:
     assert not {"cohort", "fracture_models", "auc", "subgroups", "contact_sheets"} & set(materialized)
 
 
+def test_another_benchmark_makes_stale_what_names_its_problems(built: BuiltStudy) -> None:
+    built.edit("study.yaml", "benchmark: age", "benchmark: sex")
+    standings = built.assess().standings
+    stale = {asset for asset, keys in standings.items() for s in keys.values() if s.state is State.STALE}
+    assert stale == {"regression", "sensitivity"}
+
+
+def test_fractures_that_are_no_outcome_any_more_make_stale_what_shows_them(built: BuiltStudy) -> None:
+    # Also where the cohort stays as it is, because nobody has a known outcome.
+    built.edit("study.yaml", "clinical:\n", "clinical:\n  fracture: none\n")
+    with study_instance(built.workspace) as instance:
+        now = Staleness(built.workspace, EventIndex(instance), ())
+        changed = {asset for asset in ANALYSIS | COHORT if "fracture changed" in now.why(asset, None)}
+    assert changed == {"table_one", "model_comparison", "fracture_models", "auc", "subgroups"}
+
+
 def test_the_calibration_of_one_exam_reruns_the_bone_of_that_exam(built: BuiltStudy) -> None:
     built.edit(
         "study.yaml", "{exam: exam6, slope: 0.8, intercept: 2}", "{exam: exam6, slope: 0.9, intercept: 2}"
@@ -127,6 +148,27 @@ def test_the_calibration_of_one_exam_reruns_the_bone_of_that_exam(built: BuiltSt
     assert list(scans) == ["scan_bone"]
     assert {key.split("-")[0] for key in scans["scan_bone"]} == {"exam6"}
     assert len(scans["scan_bone"]) == 6
+
+
+def test_what_the_study_does_not_have_any_more_is_deleted(built: BuiltStudy) -> None:
+    text = (built.root / "study.yaml").read_text()
+    exam6 = text[text.index("  exam6: {role") : text.index("levels:")]
+    built.edit("study.yaml", exam6, "")
+    built.edit("study.yaml", "  - {exam: exam6, slope: 0.8, intercept: 2}\n", "")
+    built.edit("study.yaml", "clinical:\n", "clinical:\n  vbmd: column\n")
+    built.edit("study.yaml", "fracture: {type: binary}", "fracture: {type: binary}\n        vbmd: {}")
+    people = (built.root / "people.csv").read_text().splitlines()
+    rows = [f"{row},{100 + 7 * number % 5}" for number, row in enumerate(people[1:])]
+    (built.root / "people.csv").write_text("\n".join([f"{people[0]},vbmd", *rows, ""]))
+    built.edit("study.yaml", "subgroups: [sex]", "subgroups: []")
+    report = built.run()
+    assert report.failed == {}, report.messages
+    tables = set(built.workspace.database.names())
+    assert not {name for name in tables if name.startswith("longitudinal")}
+    exported = {path.stem for path in built.workspace.store.exports_folder.glob("*/*")}
+    assert exported - tables == {"data_dictionary", "reason_codes"}
+    figures = {path.stem for path in built.workspace.store.figures_folder.glob("*")}
+    assert not {name for name in figures if name.startswith(("longitudinal", "subgroups"))}
 
 
 def test_a_clinical_table_reruns_the_cohort_and_no_scan(built: BuiltStudy) -> None:
@@ -199,6 +241,30 @@ def test_a_bad_scan_fails_alone_and_is_retried_when_it_changes(built: BuiltStudy
     fixed = built.run(assets=UP_TO_COHORT)
     assert fixed.failed == {}
     assert scans_built(fixed.materialized)["ct_nifti"] == ["exam6-1004"]
+
+
+def test_a_scan_replaced_by_a_bad_one_leaves_every_table(built: BuiltStudy) -> None:
+    path = built.root / "incoming" / "exam6" / "1004.nii.gz"
+    good = path.read_bytes()
+    path.write_bytes(good[: len(good) // 2])
+    built.run()
+    tables = built.workspace.database.read_all()
+    of_scan = {
+        name
+        for name in ("muscle_metrics", "bone_metrics", "radiomics", "deformity", "quality")
+        if (tables[name]["exam"] + tables[name]["participant"] == "exam61004").any()
+    }
+    assert of_scan == set()
+    traced = set(tables["provenance"].query("scan == 'exam6-1004'")["asset"])
+    assert traced == {"raw_scan", "raw_segmentation", "ct_nifti"}
+    # Its old measurements, of ten levels, do not stand in the way of the others.
+    built.edit("study.yaml", "levels: T1-T10", "levels: T1-T9")
+    assert list(built.run(assets=UP_TO_COHORT).failed) == ["ct_nifti"]
+    built.edit("study.yaml", "levels: T1-T9", "levels: T1-T10")
+    path.write_bytes(good)
+    assert built.run(assets=UP_TO_COHORT).failed == {}
+    muscle = built.workspace.database.read("muscle_metrics")
+    assert len(muscle) == 12 * 33
 
 
 def test_a_new_participant_adds_two_scans(built: BuiltStudy) -> None:

@@ -95,6 +95,11 @@ def test_a_repeated_key_is_refused(load):
     assert problem == "line 17: levels is there twice (first on line 16)"
 
 
+def test_multiple_imputation_needs_copies(load):
+    (problem,) = problems(load, MINIMAL + "analysis: {imputation: multiple, imputations: 0}\n")
+    assert "imputation: multiple needs imputations of at least 2, not 0" in problem
+
+
 def test_ids_and_codes_stay_as_they_are_written(load):
     study = load(
         MINIMAL.replace(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 NO_LINEAR: Mapping[str, Any] = {"linear_models": {}}
 NO_FRACTURE: Mapping[str, Any] = {"fracture_models": {}, "bootstrap": 0}
 NO_GROUPS: Mapping[str, Any] = {"quartile_measures": (), "subgroups": ()}
+OF_CHANGE: Final = ("longitudinal", "longitudinal_change", "longitudinal_models", "longitudinal_problems")
 
 
 def _tables(context: TableContext, names: Mapping[str, str], **changes: Any) -> Tables:
@@ -53,9 +54,13 @@ def _same(*names: str) -> dict[str, str]:
 
 def _imputation(study: Study) -> list[Any]:
     options = study.analysis
-    # The columns of every model inform multiple imputation, whatever models are fitted on the copies.
-    informing = [study.models] if options.imputation == "multiple" else []
+    # The columns of every model and the outcomes inform multiple imputation, whatever is fitted on the copies.
+    informing = [study.models, study.clinical.fracture] if options.imputation == "multiple" else []
     return [options.imputation, options.imputations, options.seed, *informing]
+
+
+def _sensitivity(study: Study) -> list[Any]:
+    return [study.analysis.exposure, study.analysis.benchmark, study.analysis.sensitivity_model]
 
 
 @table_asset(
@@ -63,7 +68,11 @@ def _imputation(study: Study) -> list[Any]:
     inputs=["cohort"],
     code_version="5",
     kinds={"statsmodels", "duckdb"},
-    settings=lambda study: {"linear models": study.models.linear, "imputation": _imputation(study)},
+    settings=lambda study: {
+        "linear models": study.models.linear,
+        "imputation": _imputation(study),
+        "sensitivity": _sensitivity(study),  # its problems are in regression_problems
+    },
 )
 def regression(context: TableContext) -> Tables:
     """Linear models of vBMD at follow-up on baseline muscle and covariates: coefficients, fit and diagnostics."""
@@ -90,7 +99,11 @@ def _copies(context: TableContext) -> int:
     inputs=["cohort"],
     code_version="4",
     kinds={"statsmodels", "duckdb"},
-    settings=lambda study: {"models": study.models, "imputation": _imputation(study)},
+    settings=lambda study: {
+        "models": study.models,
+        "imputation": _imputation(study),
+        "fracture": study.clinical.fracture,
+    },
 )
 def model_comparison(context: TableContext) -> Tables:
     """Nested linear models compared by F tests, and all models under each treatment of missing values."""
@@ -105,7 +118,7 @@ def model_comparison(context: TableContext) -> Tables:
     settings=lambda study: {
         "linear models": study.models.linear,
         "imputation": _imputation(study),
-        "sensitivity": [study.analysis.exposure, study.analysis.benchmark, study.analysis.sensitivity_model],
+        "sensitivity": _sensitivity(study),
     },
 )
 def sensitivity(context: TableContext) -> Tables:
@@ -125,6 +138,7 @@ def _folds(study: Study) -> list[Any]:
     kinds={"statsmodels", "duckdb"},
     settings=lambda study: {
         "fracture models": study.models.fracture,
+        "fracture": study.clinical.fracture,
         "imputation": _imputation(study),
         "folds": _folds(study),
     },
@@ -142,6 +156,7 @@ def fracture_models(context: TableContext) -> Tables:
     kinds={"scikitlearn", "duckdb"},
     settings=lambda study: {
         "fracture models": study.models.fracture,
+        "fracture": study.clinical.fracture,
         "imputation": _imputation(study),
         "folds": _folds(study),
         "bootstrap": study.analysis.bootstrap,
@@ -197,8 +212,7 @@ def longitudinal(context: TableContext) -> Tables:
     measures = ("attenuation", "volume", "vbmd")
     people = analysed(database)
     if study.follow_up is None:
-        empty: dict[str, pd.DataFrame] = {}
-        return Tables(empty, metadata={"reason": "the study has no follow-up exam"})
+        return Tables(absent=OF_CHANGE, metadata={"reason": "the study has no follow-up exam"})
     muscle, bone, found = (
         database.read("muscle_metrics"),
         database.read("bone_metrics"),
@@ -213,7 +227,8 @@ def longitudinal(context: TableContext) -> Tables:
         frame = frame.assign(
             segmentation_version=versions.reindex(frame.index), years=years.reindex(frame.index)
         )
-        return frame[frame.index.isin(people["participant"])].reset_index()
+        # Rows of a measurement table are in the order in which scans came.
+        return frame[frame.index.isin(people["participant"])].sort_index().reset_index()
 
     covariates = [name for name in study.analysis.subgroup_covariates if name in people.columns]
     problems: tuple[Problem, ...] = ()
@@ -222,12 +237,8 @@ def longitudinal(context: TableContext) -> Tables:
     except StatisticsError as error:  # no pair of scans: the rest of the study has its report all the same
         change, problems = no_change(), (Problem.from_error("longitudinal", "", error),)
     models, of_models = change_models(change, people, covariates)
-    tables = {
-        "longitudinal": change_summary(change),
-        "longitudinal_change": change,
-        "longitudinal_models": models,
-        "longitudinal_problems": problems_table([*problems, *of_models]),
-    }
+    made = (change_summary(change), change, models, problems_table([*problems, *of_models]))
+    tables = dict(zip(OF_CHANGE, made, strict=True))
     of_exposure = schemas()["cohort"].made_from
     read = [source for measure in measures for source in of_exposure[measure]]
     read += ["cohort.years", "scans.segmenter", "scans.status"]

@@ -42,6 +42,8 @@ def execute(
 ) -> None:
     """Build an asset, for a contiguous range of scans or as a table. Failures are in the event log, not raised.
 
+    Ctrl-C and SIGTERM are (KeyboardInterrupt), which Dagster takes for one more failure of its run.
+
     `scan_done` is called with the asset's name whenever the event of another scan is in the log.
     """
     # The daemon must not try again what this command is about to try again itself.
@@ -54,8 +56,13 @@ def execute(
     instance = instance or _own_instance()
     run_id = str(uuid.uuid4())
 
+    interrupted = False
+
     def logged(entry: dg.EventLogEntry) -> None:
+        nonlocal interrupted
         event = entry.dagster_event
+        error = getattr(event.event_specific_data, "error", None) if event is not None else None
+        interrupted |= getattr(error, "cls_name", None) == dg.DagsterExecutionInterruptedError.__name__
         if event is not None and event.event_type in _OUTCOMES and event.partition is not None:
             scan_done(asset)
 
@@ -83,3 +90,5 @@ def execute(
         if of_disk is None:
             raise
         raise of_disk from error
+    if interrupted:
+        raise KeyboardInterrupt

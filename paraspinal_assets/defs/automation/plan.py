@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
+import paraspinal_assets.defs.assets  # noqa: F401 - fills RULES, also where no asset is built
 from paraspinal_assets.defs.automation.runner import Selection
 from paraspinal_assets.defs.automation.staleness import Assessment, Staleness, State, is_held
 from paraspinal_assets.defs.rules import RULES, AssetRule, waves

@@ -7,6 +7,7 @@ from typing import Final
 
 import dagster as dg
 
+import paraspinal_assets.defs.assets  # noqa: F401 - fills RULES, also where no asset is built
 from paraspinal_assets.defs.event_index import EventIndex
 from paraspinal_assets.defs.rules import RULES
 

@@ -18,10 +18,13 @@ from paraspinal_assets.study.store import StudyStore
 
 COMMAND: Final = ".run.lock"
 WORKERS: Final = ".run.workers"
+LOOKS: Final = ".run.looks"
 LOOKING_S: Final = 0.5
 """A command waits so long for a lock that may be held by one who only looks whether it is free."""
 ENDING_S: Final = 60.0
 """How long workers may take to end after their command was killed; the slowest is one that waits for a disk."""
+LOOKS_S: Final = 60.0
+"""How long a look at the scans is waited for: a tick of the sensor takes 25 s."""
 
 _held_by_this_worker: list[IO[str]] = []
 
@@ -54,12 +57,32 @@ def is_at_work(store: StudyStore) -> bool:
         return not _locked(lock, 0.0)
 
 
-def _locked(lock: IO[str], patience_s: float) -> bool:
+@contextmanager
+def looking(store: StudyStore) -> Iterator[None]:
+    """Show that scans are being looked at, by who does not hold the study; others may look too (E-STUDY-50)."""
+    with open(store.root / LOOKS, "a+") as lock:
+        if not _locked(lock, LOOKING_S, fcntl.LOCK_SH):
+            raise StudyError("E-STUDY-50", "a participant is being removed from this study", "wait for it")
+        yield
+
+
+@contextmanager
+def nobody_looks(store: StudyStore) -> Iterator[None]:
+    """Wait for those who look at scans, and keep others from it (E-STUDY-62): they might take in who is removed."""
+    with open(store.root / LOOKS, "a+") as lock:
+        if not _locked(lock, LOOKS_S):
+            raise StudyError(
+                "E-STUDY-62", "`paraspinal status` or the sensor is looking at the scans", "wait for it"
+            )
+        yield
+
+
+def _locked(lock: IO[str], patience_s: float, kind: int = fcntl.LOCK_EX) -> bool:
     """Take a lock, if it is free now or within some seconds."""
     deadline = time.monotonic() + patience_s
     while True:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 return False

@@ -92,6 +92,7 @@ def run_study(
         incoming = look(workspace, instance, index, progress.looking, unattended=unattended)
         report = Report(problems=take_in(incoming, instance), held=incoming.held)
         scans = instance.get_dynamic_partitions(SCANS.name or "")
+        _refuse_unknown(selection, [*map(Scan.from_key, scans), *incoming.manifest.scans])
         sizes = batch_sizes(chosen_sizes(workspace.study))
         assessment = Assessment()
         with WorkerPool(workers, workspace, index, progress.advances) as pool:
@@ -114,6 +115,15 @@ def run_study(
                     if not rule.external:
                         report.add_standing(rule, assessment.standings[rule.name], index)
     return report
+
+
+def _refuse_unknown(selection: Selection, scans: Sequence[Scan]) -> None:
+    """Nothing to build for a participant of whom there is no scan would look as if everything were fresh."""
+    unknown = (selection.participants or frozenset()) - {scan.participant for scan in scans}
+    if unknown:
+        raise StudyError(
+            "E-STUDY-63", f"no scan of {', '.join(sorted(unknown))} in this study", "check the id"
+        )
 
 
 def _todo(

@@ -12,7 +12,7 @@ from dagster._core.execution.backfill import BulkActionStatus
 from paraspinal_assets.defs.abandoned import close_abandoned
 from paraspinal_assets.defs.automation import backfill
 from paraspinal_assets.defs.automation.jobs import rebuild_stale
-from paraspinal_assets.defs.automation.run_lock import is_at_work
+from paraspinal_assets.defs.automation.run_lock import is_at_work, looking
 from paraspinal_assets.defs.observe import Incoming, look
 from paraspinal_assets.defs.scan_asset import SCANS, shared_index
 from paraspinal_assets.defs.workspace import StudyResource
@@ -42,15 +42,16 @@ def new_scans(settings: AutomationSettings) -> dg.SensorDefinition:
         def enough(incoming: Incoming) -> bool:
             return time.monotonic() > deadline or len(incoming.observations) >= TICK_NEWS
 
-        instance = context.instance
-        incoming = look(
-            study.open(),
-            instance,
-            shared_index(instance),
-            unattended=True,
-            after=context.cursor or None,
-            enough=enough,
-        )
+        instance, workspace = context.instance, study.open()
+        with looking(workspace.store):
+            incoming = look(
+                workspace,
+                instance,
+                shared_index(instance),
+                unattended=True,
+                after=context.cursor or None,
+                enough=enough,
+            )
         words = describe(incoming)
         context.log.info(words)
         requests: list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest] = []

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
 from paraspinal_assets.defs.event_index import EventIndex, Record
-from paraspinal_assets.defs.provenance import ABSENT, BuiltFrom
+from paraspinal_assets.defs.left_out import left_out
+from paraspinal_assets.defs.provenance import ABSENT, UNKNOWN, BuiltFrom
 from paraspinal_assets.defs.results import INTERRUPTED
 from paraspinal_assets.defs.rules import RULES, AssetRule, waves
 from paraspinal_assets.defs.workspace import Workspace
@@ -145,11 +147,11 @@ class Staleness:
     def built_from(self, asset: str, key: str | None, *, failed: bool = False) -> BuiltFrom:
         """What the asset would be built from if it were built now; with what a failure depends on, if it `failed`."""
         rule = RULES[asset]
-        inputs = {name: self._input_version(rule, name, key) for name in rule.inputs}
         settings = self._settings(rule, key)
         if failed and rule.failure_settings is not None:
             more = rule.failure_settings(self._workspace.study)
             settings = {**settings, **{name: self._digest(value) for name, value in more.items()}}
+        inputs = {name: self._input_version(rule, name, key) for name in rule.inputs}
         return BuiltFrom(rule.code_version, settings, inputs)
 
     def why(self, asset: str, key: str | None) -> str:
@@ -183,7 +185,7 @@ class Staleness:
         return {name: record.storage_id for name, record in found.items() if record is not None}
 
     def _records(self, asset: str) -> Mapping[str | None, Record]:
-        """Records as they were when they were first looked at: one assessment sees one state."""
+        """Records as they were when first looked at: one assessment sees one state."""
         if asset not in self._seen:
             self._seen[asset] = self._index.records(asset)
         return self._seen[asset]
@@ -203,13 +205,15 @@ class Staleness:
 
     def _digest(self, value: object) -> str:
         """Digest of a setting of one scan; most scans have the same, which is then made once."""
+        if value is UNKNOWN:
+            return UNKNOWN
         try:
             same = _hashable(value)
-            if same not in self._digests:
-                self._digests[same] = settings_digest(value)
-            return self._digests[same]
         except TypeError:  # holds something that has no hash
             return settings_digest(value)
+        if same not in self._digests:
+            self._digests[same] = settings_digest(value)
+        return self._digests[same]
 
     def _input_version(self, rule: AssetRule, name: str, key: str | None) -> str:
         records = self._records(name)
@@ -217,15 +221,15 @@ class Staleness:
             record = records.get(key if RULES[name].partitioned else None)
             return (record.data_version if record else None) or ABSENT
         if name not in self._of_all_scans:
-            self._of_all_scans[name] = self._digest_of_scans(records)
+            self._of_all_scans[name] = self._digest_of_scans(records, left_out(name, self._records))
         return self._of_all_scans[name]
 
-    def _digest_of_scans(self, records: Mapping[str | None, Record]) -> str:
-        """One version for all partitions of an input: their data versions, and which ones failed and how."""
+    def _digest_of_scans(self, records: Mapping[str | None, Record], but: AbstractSet[str]) -> str:
+        """One version for all partitions of an input: their data versions, and which failed and how."""
         digest = hashlib.sha256()
         for key in sorted(self._scans):
             record = records.get(key)
-            if record is not None:
+            if record is not None and key not in but:
                 version = record.data_version or f"failed:{record.failure.code if record.failure else ''}"
                 digest.update(f"{key}={version}\n".encode())
         return digest.hexdigest()[:16]
@@ -249,17 +253,12 @@ class Staleness:
         if changes:
             return Standing(State.STALE, "; ".join(changes))
         if record.failure is not None:
-            attempts = record.failure.attempts
+            attempts, retry = record.failure.attempts, not record.failure.bad_input
             times = f"{attempts} time{'s' if attempts > 1 else ''}"
             reason = f"failed {times}, input unchanged since: {record.failure.message}"
-            retry_at = record.timestamp + min(RETRY_FIRST_S * 2 ** (attempts - 1), RETRY_LAST_S)
-            return Standing(
-                State.FAILED,
-                reason,
-                retry=not record.failure.bad_input,
-                retry_at=round(retry_at),
-                given_up=attempts >= ATTEMPTS_WAITED_FOR,
-            )
+            retry_at = round(record.timestamp + min(RETRY_FIRST_S * 2 ** (attempts - 1), RETRY_LAST_S))
+            given_up = attempts >= ATTEMPTS_WAITED_FOR
+            return Standing(State.FAILED, reason, retry=retry, retry_at=retry_at, given_up=given_up)
         return _FRESH
 
     def _waits_for(self, rule: AssetRule, key: str | None, done: Assessment) -> Standing | None:

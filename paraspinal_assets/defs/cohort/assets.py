@@ -200,7 +200,11 @@ def quartile_cohort(context: TableContext) -> Tables:
     inputs=["cohort"],
     code_version="3",
     kinds={"python", "duckdb"},
-    settings=lambda study: {"models": study.models, "imputation": study.analysis.imputation},
+    settings=lambda study: {
+        "models": study.models,
+        "imputation": study.analysis.imputation,
+        "fracture": study.clinical.fracture,
+    },
 )
 def table_one(context: TableContext) -> Tables:
     """Characteristics of the lowest quartile against the others, by attenuation and by volume, with tests and SMDs."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from paraspinal_assets.defs.observe import clinical_version
 from paraspinal_assets.defs.table_asset import Check, TableContext, Tables, table_asset
+from paraspinal_assets.errors import MachineError
 from paraspinal_assets.study.schema import Column, TableSchema, schemas
 from paraspinal_assets.study.settings import Study
 
@@ -33,6 +35,10 @@ def clinical(context: TableContext) -> Tables:
 
     study = context.workspace.study
     data = read_clinical(study, context.workspace.root)
+    looked_at = context.index.records("clinical_files").get(None)
+    if looked_at is not None and looked_at.data_version != clinical_version(context.workspace):
+        # What was read would be recorded as made from the earlier files, and count as fresh if those come back.
+        raise MachineError("E-STUDY-16", "a clinical table changed since the run began", "run again")
     doubled = int(data.participants.duplicated("participant").sum())
     return Tables(
         {"clinical": data.participants, "exams": data.exams},

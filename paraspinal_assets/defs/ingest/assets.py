@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
+from paraspinal_assets.defs.provenance import UNKNOWN
 from paraspinal_assets.defs.results import ScanOutcome, ScanResult, shown
 from paraspinal_assets.defs.scan_asset import external_scan_asset, one_by_one, scan_asset
 from paraspinal_assets.defs.table_asset import external_table
 from paraspinal_assets.defs.workspace import Workspace
+from paraspinal_assets.errors import MachineError, ParaspinalError
 from paraspinal_assets.study.scan import Scan
 from paraspinal_assets.study.store import json_digest
 
@@ -71,7 +73,16 @@ def convert(scan: Scan, workspace: Workspace, index: HeaderIndex) -> ScanResult:
         record = {"reason": "excluded_by_study", "detail": excluded}
         store.write_record(scan, "ct_sidecar", record)
         return ScanResult(json_digest(record), record, not_measurable="excluded_by_study")
-    volume, sidecar = _read(scan, workspace, index)
+    try:
+        volume, sidecar = _read(scan, workspace, index)
+    except (ParaspinalError, OSError) as error:
+        if workspace.scan_source(scan).exists():
+            raise
+        raise MachineError(
+            "E-STUDY-15",
+            f"{scan.key} was found when the run began and is not there any more",
+            "connect its disk, or leave it: a scan that is gone leaves the study when the next run looks",
+        ) from error
     store.write_artifact(scan, "ct", lambda path: write_volume(path, volume))
     store.write_record(scan, "ct_sidecar", sidecar)
     settings = {name: value for name, value in sidecar.items() if name != YEARS}
@@ -115,6 +126,8 @@ def _baseline_headers(scan: Scan, workspace: Workspace) -> bool:
 def _interval(scan: Scan, workspace: Workspace) -> float | str | None:
     """What the interval since baseline follows from: the study's dates, or else the headers of both exams."""
     years = workspace.years_since_baseline(scan)
+    if years is None and workspace.is_away(Scan(workspace.study.baseline, scan.participant)):
+        return UNKNOWN
     return "headers" if years is None and _baseline_headers(scan, workspace) else years
 
 

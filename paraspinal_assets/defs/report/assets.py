@@ -82,8 +82,11 @@ def study_report(context: TableContext) -> Tables:
     """The study in one self-contained HTML page: flow, Table 1, models, discrimination, quality, methods."""
     from paraspinal_assets.report.figure_files import figure_files
     from paraspinal_assets.report.study_report import study_report as report_page
+    from paraspinal_assets.study.export import by_scan
 
     store, tables = context.workspace.store, context.workspace.database.read_all(without=NOT_REPORTED)
+    for name in ("muscle_metrics", "bone_metrics"):  # sums depend on the order of rows in their last digit
+        tables[name] = by_scan(tables[name])
     info = report_info(context, tables)
     report = report_page(tables, info)
     path = store.write_bytes(store.report_folder / "report.html", report.html.encode())
@@ -91,6 +94,7 @@ def study_report(context: TableContext) -> Tables:
         store.write_bytes(store.figures_folder / name, content)
         for name, content in figure_files(report.figures)
     ]
+    store.remove_others(store.figures_folder, figures)
     store.publish(path)
     store.publish(store.figures_folder)
     shown = {item["label"]: f"{item['value']:.3g} {item['unit']}".strip() for item in info["headline"]}
@@ -167,6 +171,7 @@ def exports(context: TableContext) -> Tables:
         for kind in ("csv", "parquet")
         for path in export(context.workspace.database, folder / kind, kind)
     ]
+    context.workspace.store.remove_others(folder, written)
     context.workspace.store.publish(folder)
     inputs = {name: context.index.records(name)[None].data_version for name in (*EVERYTHING, "provenance")}
     return Tables(

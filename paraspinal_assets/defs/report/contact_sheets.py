@@ -52,12 +52,11 @@ def contact_sheets(context: TableContext) -> Tables:
         if group.overview.name == "overview-rejected":
             metadata["rejected scans"] = dg.MetadataValue.md(_inline(group.overview, overview))
     store.write_json(store.contact_sheets_folder / INDEX, {"groups": index})
-    for path in store.contact_sheets_folder.glob("*"):
-        if path.name not in {INDEX, *written}:
-            path.unlink()
-    store.publish(store.contact_sheets_folder)
+    folder = store.contact_sheets_folder
+    store.remove_others(folder, [folder / name for name in (INDEX, *written)])
+    store.publish(folder)
     metadata |= {
-        "folder": dg.MetadataValue.path(str(store.contact_sheets_folder)),
+        "folder": dg.MetadataValue.path(str(folder)),
         "sheets": sum(len(group.sheets) for group in groups),
         "scans without a picture": int((~seen).sum()),
     }

@@ -89,6 +89,12 @@ class _Fetched:
                 try:
                     ct = self._workspace.store.fetch(scan, "ct")
                     source = self._workspace.segmentation_source(scan) if self._masks else None
+                    if self._masks and source is None and self._workspace.segmentations_are_away(scan.exam):
+                        raise MachineError(
+                            "E-STUDY-15",
+                            f"{scan.exam}: no segmentation of any scan is there",
+                            "connect their disk, and run again",
+                        )
                     masks = None if source is None else kept.enter_context(source.on_disk())
                 except Exception as error:  # noqa: BLE001 - the others of the batch go on
                     self.errors[scan] = error
