@@ -38,7 +38,11 @@ def clinical(context: TableContext) -> Tables:
     looked_at = context.index.records("clinical_files").get(None)
     if looked_at is not None and looked_at.data_version != clinical_version(context.workspace):
         # What was read would be recorded as made from the earlier files, and count as fresh if those come back.
-        raise MachineError("E-STUDY-16", "a clinical table changed since the run began", "run again")
+        raise MachineError(
+            "E-STUDY-16",
+            "a clinical table changed since it was last looked at",
+            "run again: `paraspinal run` looks first, `paraspinal status` before a run in the Dagster UI",
+        )
     doubled = int(data.participants.duplicated("participant").sum())
     return Tables(
         {"clinical": data.participants, "exams": data.exams},
