@@ -9,10 +9,11 @@ from typing import Any, Final
 import click
 
 from paraspinal_assets import __version__
-from paraspinal_assets.errors import ParaspinalError, StudyError
+from paraspinal_assets.errors import MachineError, ParaspinalError, StudyError
 
-DONE, SOME_FAILED, WRONG_USE = 0, 1, 2
-"""Exit codes: everything done; some scans failed and are named; wrong use or a wrong study file."""
+DONE, SOME_FAILED, WRONG_USE, TRY_AGAIN, INTERRUPTED = 0, 1, 2, 3, 130
+"""Exit codes: everything done; some scans failed and are named; wrong use or a wrong study file; another process, a
+disk or a service is in the way, and the same command may do later; Ctrl-C or SIGTERM."""
 
 COMMANDS: Final = {
     **dict.fromkeys(("init", "check", "run", "status", "export"), "study"),
@@ -46,7 +47,16 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except ParaspinalError as error:
             click.echo(f"{type(error).__name__} {error}", err=True)
-            sys.exit(WRONG_USE if isinstance(error, StudyError) else SOME_FAILED)
+            sys.exit(_exit_code(error))
+        except KeyboardInterrupt:
+            click.echo("Interrupted; what is finished is kept.", err=True)
+            sys.exit(INTERRUPTED)
+
+
+def _exit_code(error: ParaspinalError) -> int:
+    if isinstance(error, MachineError):
+        return TRY_AGAIN
+    return WRONG_USE if isinstance(error, StudyError) else SOME_FAILED
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -54,5 +64,6 @@ class _Group(click.Group):
 def main() -> None:
     """Paraspinal muscle and vertebral bone from chest CT, for whole studies.
 
-    Exit codes: 0 done, 1 some scans failed (named), 2 wrong use or study file.
+    Exit codes: 0 done, 1 some scans failed (named), 2 wrong use or study file, 3 try again later (another
+    command, a disk or a service is in the way), 130 interrupted.
     """

@@ -64,8 +64,10 @@ def forget(workspace: Workspace, instance: dg.DagsterInstance, participant: str)
 
     Raises
     ------
+    MachineError
+        E-STUDY-62 while a run or a look is at work.
     StudyError
-        E-STUDY-62 while a run or a look is at work, E-STUDY-63 if the participant is nowhere and never was.
+        E-STUDY-63 if the participant is nowhere and never was.
     """
     refuse_at_work(instance)
     with nobody_looks(workspace.store):

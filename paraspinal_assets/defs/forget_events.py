@@ -28,7 +28,7 @@ import paraspinal_assets.defs.assets  # noqa: F401 - fills RULES, also where no 
 from paraspinal_assets.defs.automation.backfill import in_progress
 from paraspinal_assets.defs.rules import RULES
 from paraspinal_assets.defs.scan_asset import SCANS
-from paraspinal_assets.errors import StudyError
+from paraspinal_assets.errors import MachineError
 from paraspinal_assets.study.traces import FORGOTTEN, POINTER, Traces
 
 _AT_WORK: Final = [
@@ -46,11 +46,11 @@ def refuse_at_work(instance: dg.DagsterInstance) -> None:
     """Refuse while a run or a backfill is at work: it could write again what is being removed (E-STUDY-62)."""
     runs = instance.get_runs(dg.RunsFilter(statuses=_AT_WORK), limit=1)
     if runs:
-        raise StudyError(
+        raise MachineError(
             "E-STUDY-62", f"run {runs[0].run_id} is {runs[0].status.value}", "wait for it, or cancel it"
         )
     for open_backfill in in_progress(instance):
-        raise StudyError(
+        raise MachineError(
             "E-STUDY-62",
             f"backfill {open_backfill.backfill_id} is {open_backfill.status.value}",
             "wait for it, or cancel it",

@@ -40,7 +40,7 @@ def study_instance(workspace: Workspace) -> Iterator[dg.DagsterInstance]:
 
     Raises
     ------
-    StudyError
+    MachineError
         E-DISK-01 or E-DISK-02 if the disk of the study stopped the work.
     """
     try:

@@ -10,7 +10,7 @@ from typing import Final
 
 import duckdb
 
-from paraspinal_assets.errors import ParaspinalError, StudyError
+from paraspinal_assets.errors import MachineError, ParaspinalError
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FORBIDDEN: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
@@ -20,7 +20,7 @@ _DUCKDB_FULL: Final = ("no space left", "quota exceeded", "file too large")
 _DUCKDB_FORBIDDEN: Final = ("read-only file system", "permission denied")
 
 
-def disk_error(error: BaseException, where: Path) -> StudyError | None:
+def disk_error(error: BaseException, where: Path) -> MachineError | None:
     """The error to show when the disk of a study is at fault; nothing for other errors.
 
     Parameters
@@ -32,7 +32,7 @@ def disk_error(error: BaseException, where: Path) -> StudyError | None:
 
     Returns
     -------
-    StudyError
+    MachineError
         E-DISK-01 for a full disk, E-DISK-02 for a file or disk that this user may not use so.
     """
     for cause in _causes(error):
@@ -42,13 +42,13 @@ def disk_error(error: BaseException, where: Path) -> StudyError | None:
         named = cause.filename if isinstance(cause, OSError) and cause.filename else where
         what = cause.strerror if isinstance(cause, OSError) else str(cause).splitlines()[0]
         if kind == "full":
-            return StudyError(
+            return MachineError(
                 "E-DISK-01",
                 f"cannot finish writing {named}: {what}",
                 "free space or raise the quota (if there is enough: check the disk), then run again; "
                 "what is finished is kept",
             )
-        return StudyError(
+        return MachineError(
             "E-DISK-02",
             f"no access to {named}: {what}",
             f"give this user access to it (results are written below {where}), then run again",

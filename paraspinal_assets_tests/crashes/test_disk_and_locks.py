@@ -19,7 +19,7 @@ from paraspinal_assets.defs.dagster_storage import StudyStorage
 from paraspinal_assets.defs.event_index import EventIndex
 from paraspinal_assets.defs.instance import environment, study_instance
 from paraspinal_assets.defs.observe import look, take_in
-from paraspinal_assets.errors import StudyError
+from paraspinal_assets.errors import MachineError
 from paraspinal_assets.study.store import StudyStore
 from paraspinal_assets_tests.crashes.commands import Study, command
 from paraspinal_assets_tests.defs.small_study import make_small_study
@@ -141,7 +141,7 @@ def test_the_lock_is_free_again_after_an_error(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(ValueError, match="while it runs"):
             fail()
-    with exclusive(StudyStore(tmp_path)), pytest.raises(StudyError, match=f"process {os.getpid()} on"):
+    with exclusive(StudyStore(tmp_path)), pytest.raises(MachineError, match=f"process {os.getpid()} on"):
         fail()
 
 

@@ -25,7 +25,7 @@ from paraspinal_assets.defs.observe import look, take_in
 from paraspinal_assets.defs.rules import RULES
 from paraspinal_assets.defs.scan_asset import SCANS
 from paraspinal_assets.defs.workspace import Workspace
-from paraspinal_assets.errors import StudyError
+from paraspinal_assets.errors import MachineError
 
 MAX_LINES: Final = 20
 """Reasons in a backfill's description; the run that launched it has all."""
@@ -115,7 +115,7 @@ def rebuild_step(
             unattended=True,
         )
         return Step(plan, f"built {', '.join(report.materialized) or 'nothing'}", report=report)
-    except StudyError as error:
+    except MachineError as error:
         if error.code != BUSY:
             raise
         return Step(words=f"nothing launched: {error.message}")

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import IO, Final
 
-from paraspinal_assets.errors import StudyError
+from paraspinal_assets.errors import MachineError
 from paraspinal_assets.study.store import StudyStore
 
 COMMAND: Final = ".run.lock"
@@ -39,7 +39,7 @@ def exclusive(store: StudyStore) -> Iterator[None]:
     with open(store.root / COMMAND, "a+") as lock:
         if not _locked(lock, LOOKING_S):
             lock.seek(0)
-            raise StudyError(
+            raise MachineError(
                 "E-STUDY-50",
                 f"{lock.read().strip() or 'another process'} is running this study",
                 "wait for it, or stop it",
@@ -62,7 +62,7 @@ def looking(store: StudyStore) -> Iterator[None]:
     """Show that scans are being looked at, by who does not hold the study; others may look too (E-STUDY-50)."""
     with open(store.root / LOOKS, "a+") as lock:
         if not _locked(lock, LOOKING_S, fcntl.LOCK_SH):
-            raise StudyError("E-STUDY-50", "a participant is being removed from this study", "wait for it")
+            raise MachineError("E-STUDY-50", "a participant is being removed from this study", "wait for it")
         yield
 
 
@@ -71,7 +71,7 @@ def nobody_looks(store: StudyStore) -> Iterator[None]:
     """Wait for those who look at scans, and keep others from it (E-STUDY-62): they might take in who is removed."""
     with open(store.root / LOOKS, "a+") as lock:
         if not _locked(lock, LOOKS_S):
-            raise StudyError(
+            raise MachineError(
                 "E-STUDY-62", "`paraspinal status` or the sensor is looking at the scans", "wait for it"
             )
         yield
@@ -94,7 +94,7 @@ def _locked(lock: IO[str], patience_s: float, kind: int = fcntl.LOCK_EX) -> bool
 def _wait_for_workers(path: Path) -> None:
     with open(path, "a") as lock:
         if not _locked(lock, ENDING_S):
-            raise StudyError(
+            raise MachineError(
                 "E-STUDY-50",
                 "the command that ran this study was killed and one of its workers is still at work",
                 f"find it with `fuser {path}` and stop it",

@@ -21,7 +21,7 @@ from paraspinal_assets.defs.forget_events import refuse_at_work
 from paraspinal_assets.defs.instance import study_instance
 from paraspinal_assets.defs.observe import look, take_in
 from paraspinal_assets.defs.workspace import StudyResource
-from paraspinal_assets.errors import StudyError
+from paraspinal_assets.errors import MachineError
 from paraspinal_assets_tests.defs.conftest import BuiltStudy
 from paraspinal_assets_tests.defs.small_study import write_scan
 
@@ -92,7 +92,7 @@ def test_one_backfill_at_a_time(built: BuiltStudy, instance: dg.DagsterInstance)
     again = step(built, instance, rebuild="second")
     assert again.backfill_id is None
     assert again.words == f"backfill {first.backfill_id} is in progress: nothing launched"
-    with pytest.raises(StudyError, match=f"E-STUDY-62.*backfill {first.backfill_id}"):
+    with pytest.raises(MachineError, match=f"E-STUDY-62.*backfill {first.backfill_id}"):
         refuse_at_work(instance)
 
 

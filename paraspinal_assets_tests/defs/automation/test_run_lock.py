@@ -6,7 +6,7 @@ import pytest
 
 from paraspinal_assets.defs.automation import run_lock
 from paraspinal_assets.defs.automation.run_lock import begin_worker, looking, nobody_looks
-from paraspinal_assets.errors import StudyError
+from paraspinal_assets.errors import MachineError
 from paraspinal_assets.study.store import StudyStore
 
 
@@ -33,7 +33,7 @@ def test_a_worker_has_the_environment_of_its_command(tmp_path, monkeypatch):
 def test_nobody_looks_at_scans_while_a_participant_is_removed(tmp_path, monkeypatch):
     monkeypatch.setattr(run_lock, "LOOKS_S", 0.0)
     store = StudyStore(tmp_path)
-    with looking(store), looking(store), pytest.raises(StudyError, match="E-STUDY-62"), nobody_looks(store):
+    with looking(store), looking(store), pytest.raises(MachineError, match="E-STUDY-62"), nobody_looks(store):
         pass
-    with nobody_looks(store), pytest.raises(StudyError, match="E-STUDY-50"), looking(store):
+    with nobody_looks(store), pytest.raises(MachineError, match="E-STUDY-50"), looking(store):
         pass
