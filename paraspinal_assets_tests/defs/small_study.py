@@ -51,9 +51,8 @@ analysis: {bootstrap: 0, imputations: 0, folds: 2, sensitivity_model: model2, be
 def make_small_study(root: Path, people: tuple[str, ...] = PEOPLE) -> Path:
     """Write the study; returns the study file."""
     root.mkdir(parents=True, exist_ok=True)
-    names = class_values()
     path = root / "study.yaml"
-    path.write_text(STUDY.replace("LABELS", "{" + ", ".join(f"{k}: {v}" for k, v in names.items()) + "}"))
+    path.write_text(study_text())
     for exam in EXAMS:
         for number, person in enumerate(people):
             write_scan(
@@ -65,6 +64,11 @@ def make_small_study(root: Path, people: tuple[str, ...] = PEOPLE) -> Path:
     table.to_csv(root / "people.csv", index=False)
     (root / "review.csv").write_text("participant,exam,decision,reader,reason\n")
     return path
+
+
+def study_text() -> str:
+    """The study file."""
+    return STUDY.replace("LABELS", "{" + ", ".join(f"{k}: {v}" for k, v in class_values().items()) + "}")
 
 
 def class_values() -> dict[str, int]:

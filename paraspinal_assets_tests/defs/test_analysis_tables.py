@@ -16,7 +16,7 @@ from paraspinal_assets.report.blocks import Source
 from paraspinal_assets.report.sections.methods import problems
 from paraspinal_assets.study.schema import schemas
 from paraspinal_assets.study.study_file import load_study
-from paraspinal_assets_tests.defs.small_study import STUDY
+from paraspinal_assets_tests.defs.small_study import study_text
 
 
 @pytest.fixture
@@ -42,9 +42,7 @@ def build(
     asset: str, tmp_path: Path, people: pd.DataFrame, analysis: str, **others: pd.DataFrame
 ) -> dict[str, pd.DataFrame]:
     """The tables of an asset, from a cohort and perhaps other tables."""
-    text = STUDY.replace("LABELS", "{}").replace(
-        "fracture: {age_only: age}", "fracture: {m: age + bmi + vbmd}"
-    )
+    text = study_text().replace("fracture: {age_only: age}", "fracture: {m: age + bmi + vbmd}")
     text = text.replace("imputations: 0,", analysis).replace(
         "        sex:", "        bmi: {type: number}\n        sex:"
     )

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from paraspinal_assets.defs import left_out
 from paraspinal_assets.defs.automation import staleness
 from paraspinal_assets.defs.automation.staleness import Assessment, Staleness, Standing, State
 from paraspinal_assets.defs.event_index import Failure, Record
@@ -33,7 +34,8 @@ BUILT = Record(2, "run", 1000.0, "s1", BuiltFrom("1", PART, {"raw": "v1"}))
 
 @pytest.fixture
 def look(monkeypatch):
-    monkeypatch.setattr(staleness, "RULES", RULES)
+    for module in (staleness, left_out):
+        monkeypatch.setattr(module, "RULES", RULES)
 
     def look(first, raw=RAW, table=None, held=None):
         """Standings where the second scan is built and the first is as given."""
