@@ -36,9 +36,9 @@ def headline(
         side = "low_quartile" if exposed else "other_quartiles"
         words = "lowest quartile" if exposed else "quartiles 2 to 4"
         add(f"attenuation_{side}_hu", f"Attenuation, {words}", "HU", group["attenuation"].mean())
-        add(f"vbmd_{side}_mg_cm3", f"vBMD at follow-up, {words}", "mg/cm3", group["vbmd"].mean())
-    add("adjusted_r2_covariates", "Adjusted R2, covariates", "", _fit(tables, COVARIATES_ONLY))
-    add("adjusted_r2_with_attenuation", "Adjusted R2, with attenuation", "", _fit(tables, WITH_ATTENUATION))
+        add(f"vbmd_{side}_mg_cm3", f"vBMD at follow-up, {words}", "mg/cm³", group["vbmd"].mean())
+    add("adjusted_r2_covariates", "Adjusted R², covariates", "", _fit(tables, COVARIATES_ONLY))
+    add("adjusted_r2_with_attenuation", "Adjusted R², with attenuation", "", _fit(tables, WITH_ATTENUATION))
     add("auc_vbmd", "AUC for fracture, vBMD (apparent)", "", _auc(tables, DENSITY))
     add(
         "auc_vbmd_attenuation",
