@@ -13,7 +13,7 @@ from paraspinal_assets.errors import MachineError, ParaspinalError, StudyError
 
 DONE, SOME_FAILED, WRONG_USE, TRY_AGAIN, INTERRUPTED = 0, 1, 2, 3, 130
 """Exit codes: everything done; some scans failed and are named; wrong use or a wrong study file; another process, a
-disk or a service is in the way, and the same command may do later; Ctrl-C or SIGTERM."""
+disk or a service is in the way, and the same command may do later; Ctrl-C."""
 
 COMMANDS: Final = {
     **dict.fromkeys(("init", "check", "run", "status", "export"), "study"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
@@ -40,8 +42,10 @@ class WorkerPool:
     def __enter__(self) -> WorkerPool:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._started is not None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is KeyboardInterrupt:
+            self.restart()  # not to wait for scans at work
+        elif self._started is not None:
             self._started.end()
 
     def submit(self, asset: str, keys: tuple[str, ...]) -> Future[None]:
@@ -70,6 +74,11 @@ class _Started:
     def __init__(self, workers: int, workspace: Workspace, scan_done: Callable[[str], None]) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["paraspinal_assets.defs.automation.preload"])
+        # Ctrl-C at a terminal is for the command alone: it ends its workers. They and what they start inherit this.
+        resource_tracker.ensure_running()  # first: to start it lets Ctrl-C through again
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        forkserver.ensure_running()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         command, self.alive = context.Pipe(duplex=False)
         told, self._tell = context.Pipe(duplex=False)
         self._listener = threading.Thread(target=_listen, args=(told, scan_done), daemon=True)
