@@ -11,6 +11,7 @@ import pandas as pd
 
 from paraspinal_assets.defs.event_index import EventIndex
 from paraspinal_assets.defs.left_out import left_out
+from paraspinal_assets.defs.provenance import ABSENT
 
 COLUMNS = (
     *("asset", "scan", "data_version", "code_version", "settings", "inputs"),
@@ -27,6 +28,8 @@ def provenance_table(index: EventIndex, assets: Sequence[str], scans: Sequence[s
         counted = present - left_out(asset, index.records)
         for key in sorted((key for key in records if key in counted), key=str):
             record = records[key]
+            if key is not None and record.data_version == ABSENT:
+                continue  # an input that is gone
             built_from = record.built_from
             rows.append(
                 {

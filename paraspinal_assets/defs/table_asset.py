@@ -133,7 +133,7 @@ def table_asset(
         )
         def asset(context: dg.AssetExecutionContext, study: StudyResource) -> Iterator[Any]:
             workspace = study.open()
-            scans = tuple(context.instance.get_dynamic_partitions(SCANS.name or ""))
+            scans = tuple(sorted(context.instance.get_dynamic_partitions(SCANS.name or "")))
             index = shared_index(context.instance)
             staleness = Staleness(workspace, index, scans)
             now, why = staleness.built_from(rule.name, None), staleness.why(rule.name, None)

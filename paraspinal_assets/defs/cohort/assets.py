@@ -97,7 +97,7 @@ def _standings(context: TableContext) -> dict[Scan, dict[str, StepStanding]]:
 @table_asset(
     group="cohort",
     inputs=["scans", "muscle_metrics", "bone_metrics", "clinical", "outcomes"],
-    code_version="2",
+    code_version="3",
     kinds={"duckdb", "svg"},
     settings=lambda study: {
         "exams": {name: exam.role for name, exam in study.exams.items()},

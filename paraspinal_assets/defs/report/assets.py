@@ -52,7 +52,7 @@ PACKAGES: Final = (
 @table_asset(
     group="report",
     inputs=list(EVERYTHING),
-    code_version="1",
+    code_version="2",
     kinds={"duckdb"},
 )
 def provenance(context: TableContext) -> Tables:
