@@ -8,6 +8,7 @@ LONGEST: Final = (
     "test_kills",
     "test_daemon",
     "test_only_what_is_stale",
+    "test_random_edits",
     "test_postgresql",
     "test_slurm",
     "test_networks",

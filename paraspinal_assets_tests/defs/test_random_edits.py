@@ -136,5 +136,6 @@ def test_after_any_edits_one_run_gives_what_a_build_from_nothing_gives(
         except AssertionError as error:
             raise AssertionError(f"after {done}") from error
     expected = study.files()
-    assert files.keys() == expected.keys(), done
-    assert [name for name in expected if files[name] != expected[name]] == [], done
+    assert [name for name in expected if files.get(name) != expected[name]] == [], done
+    # Artifacts of a scan that is bad now are kept, in case the earlier one comes back; nothing else is.
+    assert {name.split("/")[0] for name in files.keys() - expected.keys()} <= {"scans"}, done
