@@ -12,22 +12,23 @@ from pathlib import Path
 import pytest
 
 from paraspinal_assets.defs.instance import environment
+from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets_tests.crashes.commands import Study
 from paraspinal_assets_tests.defs.small_study import make_small_study
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def interrupted(tmp_path: Path) -> Study:
+def test_a_command_ends_at_once_with_its_workers_and_without_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_small_study(tmp_path / "study", people=("1001", "1002"))
-    return Study(tmp_path / "study", output=tmp_path)
-
-
-def test_a_command_ends_at_once_with_its_workers_and_without_a_traceback(interrupted: Study) -> None:
+    interrupted = Study(tmp_path / "study", output=tmp_path)
+    for name in environment(Workspace.open(interrupted.root)):
+        monkeypatch.delenv(name, raising=False)
+    words = [Path(sys.executable).with_name("paraspinal"), "run", interrupted.root, "--workers", "2"]
     process = subprocess.Popen(
-        [Path(sys.executable).with_name("paraspinal"), "run", str(interrupted.root), "--workers", "2"],
-        env={**os.environ, **environment(interrupted.workspace)},
+        words,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
@@ -42,4 +43,4 @@ def test_a_command_ends_at_once_with_its_workers_and_without_a_traceback(interru
     assert "Interrupted" in said
     assert "Traceback" not in said
     assert interrupted.workers() == []
-    interrupted.run()
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
