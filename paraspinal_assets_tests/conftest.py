@@ -5,15 +5,16 @@ import pytest
 from hypothesis import settings
 
 LONGEST: Final = (
+    "test_networks",
     "test_kills",
     "test_daemon",
     "test_only_what_is_stale",
     "test_random_edits",
     "test_postgresql",
     "test_slurm",
-    "test_networks",
 )
-"""Modules that are begun first, so that at the end no worker waits for one of them."""
+"""Modules that are begun first, so that at the end no worker waits for one of them. The networks are the very first: the
+package's public call forks, which must not happen in a process that has threads of other tests."""
 
 
 @pytest.hookimpl(trylast=True)
