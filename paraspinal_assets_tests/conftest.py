@@ -13,7 +13,7 @@ LONGEST: Final = (
     "test_postgresql",
     "test_slurm",
 )
-"""Modules that are begun first, so that at the end no worker waits for one of them. The networks are the very first: the
+"""Modules that are begun first, so that at the end no worker waits for one of them. The networks come before all: the
 package's public call forks, which must not happen in a process that has threads of other tests."""
 
 
