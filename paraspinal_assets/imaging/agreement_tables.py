@@ -109,13 +109,13 @@ def _masks(
     labels: Volume, reader: Volume, levels: Sequence[str], rule: SlabRule
 ) -> Iterator[tuple[str, Mask, Mask]]:
     """Every structure with its mask in either volume."""
-    both_drawn = all((reader.data == value).any() for value in SIDES["both"])
-    for side, values in SIDES.items():
-        mine, theirs = np.isin(labels.data, values), np.isin(reader.data, values)
-        if side == "both" and not both_drawn:
-            theirs[:] = False
-        yield f"muscle_{side}", mine, theirs
-    # What `mine` and `theirs` are now, after the last of `SIDES`, is of both.
+    both = SIDES["both"]
+    mine, theirs = np.isin(labels.data, both), np.isin(reader.data, both)
+    if not all((reader.data == value).any() for value in both):
+        theirs[:] = False
+    for side in ("left", "right"):
+        yield f"muscle_{side}", np.isin(labels.data, SIDES[side]), np.isin(reader.data, SIDES[side])
+    yield "muscle_both", mine, theirs
     slabs, read = level_slabs(labels, levels, rule=rule), level_slabs(reader, levels, rule=rule)
     for level in levels:
         slab = read.get(level) if read else slabs.get(level)

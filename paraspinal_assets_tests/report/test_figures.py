@@ -124,7 +124,8 @@ def test_prediction_figures_show_the_models_asked_for(tables, draw):
 def test_curves_of_models_that_are_of_no_use_are_drawn(tables):
     """Where nobody's risk reaches the lowest threshold, all net benefits are 0."""
     curves = tables["decision_curve"].assign(net_benefit=0.0)
-    prediction.decision_curves(curves, models=["vBMD", "Volume"])
+    drawing = prediction.decision_curves(curves, models=["vBMD", "Volume"])
+    assert (drawing.data["net_benefit"] == 0).all()
 
 
 def test_change_is_shown_in_cubic_centimetres():
