@@ -255,17 +255,29 @@ def test_bodies_by_name_are_those_of_the_public_call(
     np.testing.assert_array_equal(resample_nearest(ours, theirs.shape), theirs > 0)
 
 
+@pytest.mark.parametrize(
+    "device",
+    [
+        "cpu",
+        pytest.param(
+            "gpu", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+        ),
+    ],
+)
 def test_scans_side_by_side_get_the_voxels_of_one_after_the_other(
-    network_dir: Path, phantom: Phantom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    network_dir: Path, phantom: Phantom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str
 ) -> None:
     """As on a GPU: threads share the networks, and results come in the order of the scans."""
     scans = []
-    for number in range(4):
+    for number in range(4 if device == "cpu" else 12):
         scans.append(ScanInput(f"exam5-{number}", tmp_path / f"{number}.nii.gz"))
-        write_volume(scans[-1].ct_path, Volume(phantom.ct.data[:, :, 4 * number :], phantom.ct.affine))
-    segmenter = TotalSegmentatorSegmenter(LEVELS, network_dir, tmp_path, fast=True, synthetic_allowed=True)
+        write_volume(scans[-1].ct_path, Volume(phantom.ct.data[:, :, 4 * (number % 4) :], phantom.ct.affine))
+    segmenter = TotalSegmentatorSegmenter(
+        LEVELS, network_dir, tmp_path, device=device, fast=device == "cpu", synthetic_allowed=True
+    )
+    monkeypatch.setattr(batch, "lanes", lambda _: 1)
     one_by_one = list(segmenter.segment(scans))
-    monkeypatch.setattr(batch, "lanes", lambda _: 3)
+    monkeypatch.setattr(batch, "lanes", lambda _: 6)
     for alone, item in zip(one_by_one, segmenter.segment(scans), strict=True):
         assert isinstance(alone, Segmentation), alone.error
         assert isinstance(item, Segmentation), item.error
