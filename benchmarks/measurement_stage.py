@@ -17,7 +17,7 @@ from pathlib import Path
 from paraspinal_assets.cli.study import groups
 from paraspinal_assets.defs.automation.runner import Progress, Selection, run_study
 from paraspinal_assets.defs.instance import study_instance
-from paraspinal_assets.defs.rules import RULES
+from paraspinal_assets.defs.rules import asset_rules
 from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets_tests.defs.small_study import EXAMS, make_small_study
 
@@ -38,7 +38,7 @@ def main() -> None:
         file = make_small_study(Path(folder) / "study", people)
         file.write_text(file.read_text().replace("radiomics: false", "radiomics: true"))
         workspace = Workspace.open(file)
-        stage = frozenset(name for name in groups()["measurement"] if RULES[name].partitioned)
+        stage = frozenset(name for name in groups()["measurement"] if asset_rules()[name].partitioned)
         before = frozenset(groups()["ingest"] | groups()["segmentation"])
         with study_instance(workspace) as instance:
             run_study(workspace, instance, Selection(assets=before), workers=cores, progress=Progress())

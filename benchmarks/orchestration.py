@@ -28,7 +28,7 @@ from paraspinal_assets.defs.assets import ASSETS
 from paraspinal_assets.defs.automation.run_report import Report
 from paraspinal_assets.defs.automation.runner import Progress, Selection, run_study
 from paraspinal_assets.defs.instance import study_instance
-from paraspinal_assets.defs.rules import RULES
+from paraspinal_assets.defs.rules import asset_rules
 from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets_tests.defs.small_study import EXAMS, PEOPLE, make_small_study, write_scan
 
@@ -71,7 +71,7 @@ def run(workspace: Workspace, assets: frozenset[str] | None, spent: dict[str, fl
 def events(workspace: Workspace, since: float) -> Iterator[tuple[str, dg.EventLogRecord]]:
     """Materializations since a moment, of all assets."""
     with study_instance(workspace) as instance:
-        for name, rule in RULES.items():
+        for name, rule in asset_rules().items():
             if not rule.external:
                 page = instance.fetch_materializations(
                     dg.AssetRecordsFilter(dg.AssetKey(name), after_timestamp=since), limit=LIMIT

@@ -39,7 +39,7 @@ from paraspinal_assets.defs.automation.staleness import Staleness, State
 from paraspinal_assets.defs.event_index import EventIndex
 from paraspinal_assets.defs.instance import study_instance
 from paraspinal_assets.defs.observe import look
-from paraspinal_assets.defs.rules import RULES
+from paraspinal_assets.defs.rules import asset_rules
 from paraspinal_assets.defs.workspace import StudyResource, Workspace
 from paraspinal_assets.study.scan import Scan
 from paraspinal_assets_tests.defs.small_study import EXAMS, write_scan
@@ -157,7 +157,9 @@ def page(workspace: Workspace) -> None:
 def tables(workspace: Workspace) -> None:
     """One scan replaced: its stages, then each table."""
     write_scan(workspace.root, EXAMS[0], ORIGINAL, muscle_hu=41.0, width=14.0)
-    per_scan = frozenset(rule.name for rule in RULES.values() if rule.partitioned and not rule.external)
+    per_scan = frozenset(
+        rule.name for rule in asset_rules().values() if rule.partitioned and not rule.external
+    )
     with study_instance(workspace) as instance:
         before = time.time()
         report = run_study(

@@ -23,7 +23,7 @@ from paraspinal_assets.defs.event_index import EventIndex
 from paraspinal_assets.defs.instance import study_instance
 from paraspinal_assets.defs.observe import look, take_in
 from paraspinal_assets.defs.provenance import BUILT_FROM, DATA_VERSION_TAG
-from paraspinal_assets.defs.rules import RULES, waves
+from paraspinal_assets.defs.rules import asset_rules, waves
 from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets.imaging.fingerprint import fingerprint
 from paraspinal_assets.study.scan_records import READ
@@ -40,7 +40,9 @@ KINDS = ("ASSET_OBSERVATION", "ASSET_MATERIALIZATION_PLANNED", "ASSET_MATERIALIZ
 def make_original(root: Path) -> None:
     """A study of one participant, built by the product."""
     workspace = Workspace.open(make_small_study(root, (ORIGINAL,)))
-    per_scan = frozenset(rule.name for rule in RULES.values() if rule.partitioned and not rule.external)
+    per_scan = frozenset(
+        rule.name for rule in asset_rules().values() if rule.partitioned and not rule.external
+    )
     with study_instance(workspace) as instance:
         report = run_study(
             workspace,
@@ -137,7 +139,7 @@ def copy_events(workspace: Workspace, people: Sequence[str]) -> None:
     for original in originals:
         values = {person: original.values(workspace.root, person) for person in people}
         for asset, events in original.events.items():
-            rule = RULES[asset]
+            rule = asset_rules()[asset]
             size = len(people) if rule.external else rule.batch
             for start in range(0, len(people), size):
                 run = "" if rule.external else str(uuid.uuid4())

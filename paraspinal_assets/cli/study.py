@@ -25,7 +25,7 @@ from paraspinal_assets.defs.automation.staleness import Assessment, Staleness, S
 from paraspinal_assets.defs.event_index import EventIndex
 from paraspinal_assets.defs.instance import study_instance
 from paraspinal_assets.defs.observe import look, take_in
-from paraspinal_assets.defs.rules import RULES, compute_problems
+from paraspinal_assets.defs.rules import asset_rules, compute_problems
 from paraspinal_assets.defs.scan_asset import SCANS
 from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets.errors import StudyError
@@ -216,7 +216,7 @@ def status_content(assessment: Assessment) -> dict[str, dict[str, Any]]:
     """Counts by state and the reasons, for every asset that is built here."""
     content: dict[str, dict[str, Any]] = {}
     for name, standings in assessment.standings.items():
-        if RULES[name].external:
+        if asset_rules()[name].external:
             continue
         counts: dict[str, Any] = {state.value: 0 for state in State}
         for standing in standings.values():

@@ -24,9 +24,8 @@ from dagster._core.storage.tags import (
 )
 from sqlalchemy.engine import Connection
 
-import paraspinal_assets.defs.assets  # noqa: F401 - fills RULES, also where no asset is built
 from paraspinal_assets.defs.automation.backfill import in_progress
-from paraspinal_assets.defs.rules import RULES
+from paraspinal_assets.defs.rules import asset_rules
 from paraspinal_assets.defs.scan_asset import SCANS
 from paraspinal_assets.errors import MachineError
 from paraspinal_assets.study.traces import FORGOTTEN, POINTER, Traces
@@ -89,7 +88,9 @@ def erase_events(instance: dg.DagsterInstance, traces: Traces) -> None:
                 _erase_from(connection, table, traces)
             if metadata is SqlEventLogStorageMetadata:
                 _restore_latest(connection)
-    instance.wipe_asset_cached_status([dg.AssetKey(rule.name) for rule in RULES.values() if rule.partitioned])
+    instance.wipe_asset_cached_status(
+        [dg.AssetKey(rule.name) for rule in asset_rules().values() if rule.partitioned]
+    )
 
 
 def _stores(instance: dg.DagsterInstance) -> Iterator[tuple[db.MetaData, Opened]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from paraspinal_assets.defs.event_index import Record
-from paraspinal_assets.defs.rules import RULES
+from paraspinal_assets.defs.rules import asset_rules
 
 Records = Callable[[str], Mapping[str | None, Record]]
 
@@ -16,10 +16,10 @@ def left_out(asset: str, records: Records) -> frozenset[str]:
     A scan that was replaced by one that cannot be read still has the measurements of the earlier one on disk. They
     are kept, as it may come back, and counted nowhere: tables are what a build from nothing would give.
     """
-    rule = RULES[asset]
+    rule = asset_rules()[asset]
     found: set[str] = set()
     for name in rule.inputs:
-        upstream = RULES[name]
+        upstream = asset_rules()[name]
         if upstream.partitioned and not upstream.external and name not in rule.optional:
             found |= {key for key, record in records(name).items() if key is not None and record.failure}
             found |= left_out(name, records)

@@ -13,9 +13,8 @@ from typing import Final
 
 import dagster as dg
 
-import paraspinal_assets.defs.assets  # noqa: F401 - fills RULES, also where no asset is built
 from paraspinal_assets.defs.event_index import EventIndex, Record
-from paraspinal_assets.defs.rules import RULES, waves
+from paraspinal_assets.defs.rules import asset_rules, waves
 from paraspinal_assets.errors import StudyError
 
 NOW: Final = "now"
@@ -68,7 +67,7 @@ def _content(record: Record | None) -> str | None:
 def _why(asset: str, a: Record | None, b: Record | None) -> tuple[str, ...]:
     if a is None or b is None:
         return ("new" if a is None else "not there yet",)
-    if RULES[asset].external:
+    if asset_rules()[asset].external:
         return ("its content changed",)
     if a.built_from is None or b.built_from is None:
         return ("not recorded",)

@@ -10,10 +10,9 @@ from typing import Any, Final
 import dagster as dg
 import pandas as pd
 
-import paraspinal_assets.defs.assets  # noqa: F401 - fills RULES, also where no asset is built
 from paraspinal_assets.defs.automation.staleness import Staleness
 from paraspinal_assets.defs.event_index import EventIndex, Record
-from paraspinal_assets.defs.rules import RULES, waves
+from paraspinal_assets.defs.rules import asset_rules, waves
 from paraspinal_assets.defs.scan_asset import SCANS
 from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets.errors import StudyError
@@ -110,10 +109,10 @@ def explain(workspace: Workspace, instance: dg.DagsterInstance, table: str, row:
     summarized: dict[str, int] = {}
     for name in _ancestors(asset):
         records = index.records(name)
-        if RULES[name].partitioned and not scans:
+        if asset_rules()[name].partitioned and not scans:
             summarized[name] = sum(key in records for key in present)
             continue
-        for key in scans if RULES[name].partitioned else [None]:
+        for key in scans if asset_rules()[name].partitioned else [None]:
             if key in records:
                 steps.append(_step(name, key, records[key], staleness))
     return Explanation(
@@ -129,7 +128,7 @@ def _ancestors(asset: str) -> list[str]:
     wanted = {asset}
     waiting = [asset]
     while waiting:
-        inputs = set(RULES[waiting.pop()].inputs) - wanted
+        inputs = set(asset_rules()[waiting.pop()].inputs) - wanted
         wanted |= inputs
         waiting += inputs
     return [rule.name for wave in waves() for rule in wave if rule.name in wanted]
@@ -163,7 +162,7 @@ def _models(workspace: Workspace, scans: Sequence[str]) -> Iterator[tuple[str, d
 def _asset_of(workspace: Workspace, instance: dg.DagsterInstance, table: str) -> str:
     """The asset whose latest event says that it wrote the table."""
     if table in workspace.database.names():
-        for rule in RULES.values():
+        for rule in asset_rules().values():
             if rule.partitioned or rule.external:
                 continue
             event = instance.get_latest_materialization_event(dg.AssetKey(rule.name))

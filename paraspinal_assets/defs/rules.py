@@ -58,33 +58,40 @@ class AssetRule:
     function: Callable[..., Any] | None = None
 
 
-RULES: Final[dict[str, AssetRule]] = {}
-"""All assets by name."""
+_DECLARED: Final[dict[str, AssetRule]] = {}
 
 
 def register(rule: AssetRule) -> AssetRule:
     """Add an asset's rule; each name once."""
-    if rule.name in RULES:
+    if rule.name in _DECLARED:
         raise ValueError(f"asset {rule.name} is declared twice")
-    RULES[rule.name] = rule
+    _DECLARED[rule.name] = rule
     return rule
+
+
+def asset_rules() -> dict[str, AssetRule]:
+    """The rules of all assets, by name."""
+    # Here, not above: the modules that declare assets import this one.
+    import paraspinal_assets.defs.assets  # noqa: F401
+
+    return _DECLARED
 
 
 def waves() -> list[list[AssetRule]]:
     """All assets in the order in which they can be built: those of a wave need only earlier waves."""
-    sorter = TopologicalSorter({rule.name: rule.inputs for rule in RULES.values()})
+    sorter = TopologicalSorter({rule.name: rule.inputs for rule in asset_rules().values()})
     sorter.prepare()
     found: list[list[AssetRule]] = []
     while sorter.is_active():
         ready = sorted(sorter.get_ready())
-        found.append([RULES[name] for name in ready])
+        found.append([asset_rules()[name] for name in ready])
         sorter.done(*ready)
     return found
 
 
 def compute_problems(study: Study) -> list[str]:
     """A message for each name under the study file's `compute` that is no asset built here."""
-    built = {rule.name for rule in RULES.values() if not rule.external}
+    built = {rule.name for rule in asset_rules().values() if not rule.external}
     sections = {"slurm": set(study.compute.slurm.assets), "kubernetes": set(study.compute.kubernetes.assets)}
     return [
         f"compute.{section}.assets: {name!r} is no asset that is built; it has no effect"

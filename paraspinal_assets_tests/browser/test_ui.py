@@ -12,9 +12,8 @@ import pytest
 from dagster import DagsterInstance, DagsterRunStatus
 from playwright.sync_api import Locator, Page
 
-import paraspinal_assets.defs.assets  # noqa: F401 - declares every asset's rule
 from paraspinal_assets.defs.instance import environment, study_instance
-from paraspinal_assets.defs.rules import RULES
+from paraspinal_assets.defs.rules import asset_rules
 from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets_tests.browser.chromium import chromium, needs_chromium, new_page
 from paraspinal_assets_tests.browser.screenshot import GROUPS, node, open_graph
@@ -75,7 +74,7 @@ def out_of_date(site: Site) -> set[str]:
     with urllib.request.urlopen(request, timeout=600) as answer:
         nodes = json.load(answer)["data"]["assetNodes"]
     stale = {node["assetKey"]["path"][0] for node in nodes if node["staleStatus"] != "FRESH"}
-    return {name for name in stale if not RULES[name].partitioned}
+    return {name for name in stale if not asset_rules()[name].partitioned}
 
 
 def test_the_graph_shows_the_groups(page: Page, site: Site) -> None:
@@ -123,7 +122,7 @@ def test_one_stale_partition_is_built_from_the_ui_and_nothing_else(
     wait_for(ended, "the run", site.root)
     (run,) = [run for run in instance.get_runs() if run.run_id not in known]
     assert run.status is DagsterRunStatus.SUCCESS
-    assert built_since(instance, list(RULES), before) == {"quality": ["exam5-1003"]}
+    assert built_since(instance, list(asset_rules()), before) == {"quality": ["exam5-1003"]}
     assert out_of_date(site) == {"scans", "contact_sheets"}
     page.reload()
     assert entry(page, "verdict").inner_text().split() == ["verdict", "rejected"]

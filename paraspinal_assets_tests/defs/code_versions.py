@@ -16,8 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-import paraspinal_assets.defs.assets  # noqa: F401 - declares every asset's rule
-from paraspinal_assets.defs.rules import RULES
+from paraspinal_assets.defs.rules import asset_rules
 
 LOCK: Final = Path(__file__).with_suffix(".json")
 PACKAGE: Final = "paraspinal_assets"
@@ -54,7 +53,7 @@ def _symbol(function: Callable[..., Any]) -> Symbol:
 
 def behind(asset: str) -> dict[Symbol, str]:
     """The code behind an asset: its function, and what that wraps (see `code_behind`)."""
-    wrapped = _wrapped(RULES[asset].function)
+    wrapped = _wrapped(asset_rules()[asset].function)
     return code_behind([function for function in wrapped if _is_stage(_symbol(function)[0])])
 
 
@@ -66,7 +65,7 @@ def digest(asset: str) -> str:
 
 def current() -> dict[str, dict[str, str]]:
     """Code version and digest of every asset that is built here."""
-    built = {name: rule for name, rule in RULES.items() if not rule.external}
+    built = {name: rule for name, rule in asset_rules().items() if not rule.external}
     return {
         name: {"code_version": rule.code_version, "digest": digest(name)}
         for name, rule in sorted(built.items())

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import paraspinal_assets.defs.assets  # noqa: F401 - declares every asset's rule
-from paraspinal_assets.defs.rules import RULES
+from paraspinal_assets.defs.rules import asset_rules
 from paraspinal_assets.report.blocks import Source
 from paraspinal_assets.report.sections.methods import problems
 from paraspinal_assets.study.schema import schemas
@@ -50,7 +49,7 @@ def build(
     path.write_text(text)
     database = SimpleNamespace(read=lambda name: {"cohort": people, **others}[name])
     context: Any = SimpleNamespace(workspace=SimpleNamespace(study=load_study(path), database=database))
-    function = RULES[asset].function
+    function = asset_rules()[asset].function
     assert function is not None
     return function(context).frames
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from paraspinal_assets.defs.ingest.assets import convert_batch
-from paraspinal_assets.defs.rules import RULES
+from paraspinal_assets.defs.rules import asset_rules
 from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets.imaging.dicom_headers import HeaderIndex
 from paraspinal_assets.phantom.anatomy import make_phantom
@@ -113,7 +113,7 @@ def test_an_exam_date_concerns_its_own_scan_and_no_voxel(tmp_path):
     def dated(last: str) -> tuple[dict[str, object], dict[str, str]]:
         rows = [f"{p},exam5,2011-07-13\n{p},exam6,{last if p == '1002' else '2016-01-12'}\n" for p in PEOPLE]
         (tmp_path / "visits.csv").write_text("participant,exam,exam_date\n" + "".join(rows))
-        workspace, rule = Workspace.open(file), RULES["ct_nifti"]
+        workspace, rule = Workspace.open(file), asset_rules()["ct_nifti"]
         return {s.key: rule.scan_settings(workspace, s) for s in SCANS}, converted(tmp_path, SCANS)
 
     before, versions = dated("2016-01-12")

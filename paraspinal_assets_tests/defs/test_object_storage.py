@@ -14,7 +14,7 @@ from paraspinal_assets.cli import main
 from paraspinal_assets.defs.automation.batch import execute
 from paraspinal_assets.defs.automation.staleness import State
 from paraspinal_assets.defs.instance import environment, study_instance
-from paraspinal_assets.defs.rules import RULES
+from paraspinal_assets.defs.rules import asset_rules
 from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets.errors import StorageError
 from paraspinal_assets.study.scan import Scan
@@ -36,7 +36,9 @@ class Case:
 
     def __init__(self, root: Path, server: Server) -> None:
         study = BuiltStudy(root)
-        selected = frozenset(name for name, rule in RULES.items() if rule.partitioned) | set(TABLES[:4])
+        selected = frozenset(name for name, rule in asset_rules().items() if rule.partitioned) | set(
+            TABLES[:4]
+        )
         self.root = root
         self.first = study.run(assets=selected)
         self.objects = server.objects()

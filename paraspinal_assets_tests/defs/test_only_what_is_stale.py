@@ -14,7 +14,7 @@ import pytest
 from paraspinal_assets.defs.automation.staleness import Staleness, State
 from paraspinal_assets.defs.event_index import EventIndex
 from paraspinal_assets.defs.instance import study_instance
-from paraspinal_assets.defs.rules import RULES
+from paraspinal_assets.defs.rules import asset_rules
 from paraspinal_assets.imaging.volume import Volume
 from paraspinal_assets.imaging.volume_io import read_volume
 from paraspinal_assets.phantom.dicom_writer import Acquisition, write_series
@@ -44,7 +44,9 @@ ANALYSIS = {
 }
 COHORT = {"cohort", "quartile_cohort", "table_one"}
 REPORT = {"provenance", "contact_sheets", "study_report", "exports"}
-UP_TO_COHORT = frozenset(name for name, rule in RULES.items() if not rule.external) - ANALYSIS - REPORT
+UP_TO_COHORT = (
+    frozenset(name for name, rule in asset_rules().items() if not rule.external) - ANALYSIS - REPORT
+)
 """What a case builds that is about scans and their rows: models and report cost most of a run."""
 
 
@@ -289,7 +291,7 @@ def test_exam_6_arrives_for_a_known_participant(built: BuiltStudy) -> None:
 def test_a_new_code_version_that_gives_the_same_bytes_stops_there(
     built: BuiltStudy, monkeypatch: pytest.MonkeyPatch, asset: str
 ) -> None:
-    monkeypatch.setitem(RULES, asset, dataclasses.replace(RULES[asset], code_version="next"))
+    monkeypatch.setitem(asset_rules(), asset, dataclasses.replace(asset_rules()[asset], code_version="next"))
     standings = built.assess().standings[asset].values()
     assert {(standing.state, standing.reason.split(" -> ")[1]) for standing in standings} == {
         (State.STALE, "next")

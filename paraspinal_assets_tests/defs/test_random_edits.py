@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from paraspinal_assets.defs.rules import RULES
+from paraspinal_assets.defs.rules import asset_rules
 from paraspinal_assets_tests.crashes.commands import Study
 from paraspinal_assets_tests.defs.conftest import BuiltStudy
 from paraspinal_assets_tests.defs.small_study import EXAMS, PEOPLE, write_reader_masks, write_scan
@@ -106,7 +106,7 @@ KINDS: tuple[Edit, ...] = (
 
 
 def a_partial_run(study: BuiltStudy, chance: random.Random) -> str:
-    names = sorted(name for name, rule in RULES.items() if not rule.external)
+    names = sorted(name for name, rule in asset_rules().items() if not rule.external)
     assets = frozenset(chance.sample(names, chance.choice([3, 8, 15])))
     exams = frozenset({chance.choice(EXAMS)}) if chance.random() < 0.3 else None
     study.run(assets=assets, exams=exams)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from paraspinal_assets.defs.rules import RULES
+from paraspinal_assets.defs.rules import asset_rules
 from paraspinal_assets.defs.segmentation import assets
 from paraspinal_assets.defs.segmentation.segmenter import make_segmenter
 from paraspinal_assets.errors import SegmentationError
@@ -99,7 +99,9 @@ def test_a_disk_that_fails_while_labels_are_written_leaves_no_scan_without_an_ou
 def test_the_table_of_scans_says_why_a_segmentation_failed(new_study: Callable[[], BuiltStudy]) -> None:
     study = new_study()
     (study.root / "masks" / "exam6" / "1001.nii.gz").unlink()
-    study.run(assets=frozenset(name for name, rule in RULES.items() if not rule.external) - {"exports"})
+    study.run(
+        assets=frozenset(name for name, rule in asset_rules().items() if not rule.external) - {"exports"}
+    )
     scans = study.workspace.database.read("scans").set_index(["exam", "participant"])
     assert scans.loc[("exam6", "1001"), ["status", "reason"]].tolist() == ["failed", "segmentation_missing"]
     flow = study.workspace.database.read("disposition")

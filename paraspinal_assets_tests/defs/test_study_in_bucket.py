@@ -15,7 +15,7 @@ from paraspinal_assets.cli import main
 from paraspinal_assets.defs.automation.run_report import Report
 from paraspinal_assets.defs.automation.runner import Progress, Selection, run_study
 from paraspinal_assets.defs.instance import environment, study_instance
-from paraspinal_assets.defs.rules import RULES
+from paraspinal_assets.defs.rules import asset_rules
 from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets.errors import StorageError, StudyError
 from paraspinal_assets.study.erase import published_objects
@@ -31,7 +31,7 @@ ADDRESS = "s3://people/lungs/study"
 INPUTS = ("study.yaml", "people.csv", "review.csv", "incoming", "masks")
 OF_EVENTS = ("provenance",)
 """Tables that name runs and times."""
-SCANS = frozenset(name for name, rule in RULES.items() if rule.partitioned) | {
+SCANS = frozenset(name for name, rule in asset_rules().items() if rule.partitioned) | {
     *("clinical", "muscle_metrics", "bone_metrics", "deformity", "scans")
 }
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from paraspinal_assets.defs.build import build_definitions
 from paraspinal_assets.defs.instance import study_instance
-from paraspinal_assets.defs.rules import RULES
+from paraspinal_assets.defs.rules import asset_rules
 from paraspinal_assets.defs.table_metadata import COLUMNS, LINEAGE, preview
 from paraspinal_assets_tests.defs.conftest import BuiltStudy
 
@@ -23,13 +23,13 @@ def shown(built: BuiltStudy) -> dict[str, dict[str, Any]]:
     with study_instance(built.workspace) as instance:
         events = {
             name: instance.get_latest_materialization_event(dg.AssetKey(name))
-            for name, rule in RULES.items()
+            for name, rule in asset_rules().items()
             if not rule.partitioned
         }
     latest = {name: event.asset_materialization for name, event in events.items() if event is not None}
     return {
         name: {**graph.get(dg.AssetKey(name)).metadata, **(latest[name].metadata if name in latest else {})}
-        for name in RULES
+        for name in asset_rules()
     }
 
 
@@ -52,7 +52,7 @@ def test_every_column_comes_from_columns_of_the_assets_inputs(built: BuiltStudy)
             assert column in columns(metadata[name]), f"{name}.{column}"
             for source in sources:
                 asset = source.asset_key.to_user_string()
-                assert asset in RULES[name].inputs, f"{name}.{column}"
+                assert asset in asset_rules()[name].inputs, f"{name}.{column}"
                 assert source.column_name in columns(metadata[asset]), f"{name}.{column}: {source}"
 
 

@@ -19,7 +19,7 @@ from paraspinal_assets.defs.automation.staleness import State
 from paraspinal_assets.defs.dagster_storage import POSTGRES_VARIABLE
 from paraspinal_assets.defs.event_index import EventIndex
 from paraspinal_assets.defs.instance import study_instance
-from paraspinal_assets.defs.rules import RULES
+from paraspinal_assets.defs.rules import asset_rules
 from paraspinal_assets_tests.defs.conftest import BuiltStudy
 from paraspinal_assets_tests.defs.small_study import write_scan
 from paraspinal_assets_tests.deployment.servers import Postgres, program
@@ -65,9 +65,9 @@ def test_an_upgrade_makes_stale_what_its_code_versions_say(
     built: BuiltStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The study as an earlier release left it; the installed one has a new version of one measurement."""
-    now = RULES["scan_bone"]
+    now = asset_rules()["scan_bone"]
     with monkeypatch.context() as earlier:
-        earlier.setitem(RULES, "scan_bone", dataclasses.replace(now, code_version="0.9"))
+        earlier.setitem(asset_rules(), "scan_bone", dataclasses.replace(now, code_version="0.9"))
         built.run()
     standings = built.assess().standings
     stale = {name for name, keys in standings.items() if any(x.state is State.STALE for x in keys.values())}

@@ -15,7 +15,7 @@ from dagster_postgres.event_log import PostgresEventLogStorage
 from paraspinal_assets.defs.dagster_storage import POSTGRES_VARIABLE
 from paraspinal_assets.defs.event_index import EventIndex
 from paraspinal_assets.defs.instance import study_instance
-from paraspinal_assets.defs.rules import RULES
+from paraspinal_assets.defs.rules import asset_rules
 from paraspinal_assets.errors import StudyError
 from paraspinal_assets_tests.defs import test_event_index as events
 from paraspinal_assets_tests.defs import test_only_what_is_stale as matrix
@@ -41,7 +41,7 @@ def test_only_what_is_stale(case: Callable[[BuiltStudy], None], built: BuiltStud
 def test_eight_workers_build_everything_once(built: BuiltStudy) -> None:
     """The study was built by eight workers at once (see `built_on_postgres`): one event for each result."""
     with study_instance(built.workspace) as instance:
-        for name, rule in RULES.items():
+        for name, rule in asset_rules().items():
             if rule.external:
                 continue
             found = instance.fetch_materializations(dg.AssetKey(name), limit=100).records

@@ -36,9 +36,9 @@ def test_the_function_measures_what_was_drawn(measure):
 def test_the_asset_joins_the_graph(tmp_path):
     code = FUNCTION + ASSET + (
         "\nfrom paraspinal_assets.defs.build import build_definitions\n"
-        "from paraspinal_assets.defs.rules import RULES\n"
-        "rule = RULES['scan_spine_length']\n"
-        "others = [r.batch for r in RULES.values() if r.partitioned and not r.external and r is not rule]\n"
+        "from paraspinal_assets.defs.rules import asset_rules\n"
+        "rule = asset_rules()['scan_spine_length']\n"
+        "others = [r.batch for r in asset_rules().values() if r.partitioned and not r.external and r is not rule]\n"
         "assert rule.batch not in others, others\n"
         "print(sorted(str(key.to_user_string()) for key in spine_length.asset_deps[spine_length.key]))\n"
     )  # fmt: skip

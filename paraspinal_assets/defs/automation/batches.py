@@ -7,7 +7,7 @@ from typing import Final
 
 import dagster as dg
 
-from paraspinal_assets.defs.rules import RULES
+from paraspinal_assets.defs.rules import asset_rules
 from paraspinal_assets.errors import StudyError
 from paraspinal_assets.study.settings import Study
 
@@ -28,7 +28,9 @@ def batch_sizes(chosen: Mapping[str, int]) -> dict[str, int]:
     Two assets of the same size would be put into one run by Dagster, which then skips the second one without a
     word, so that is an error (E-STUDY-60), as is an asset that has no scans.
     """
-    sizes = {name: rule.batch for name, rule in RULES.items() if rule.partitioned and not rule.external}
+    sizes = {
+        name: rule.batch for name, rule in asset_rules().items() if rule.partitioned and not rule.external
+    }
     for asset in chosen:
         if asset not in sizes:
             raise StudyError(

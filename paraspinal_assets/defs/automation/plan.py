@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-import paraspinal_assets.defs.assets  # noqa: F401 - fills RULES, also where no asset is built
 from paraspinal_assets.defs.automation.runner import Selection
 from paraspinal_assets.defs.automation.staleness import Assessment, Staleness, State, is_held
-from paraspinal_assets.defs.rules import RULES, AssetRule, waves
+from paraspinal_assets.defs.rules import AssetRule, asset_rules, waves
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ def _inputs_are_planned(plan: Plan, rule: AssetRule, key: str, assessment: Asses
 
     def ready(name: str) -> bool:
         standing = assessment.standings[name].get(key)
-        if standing is not None and is_held(RULES[name], standing):
+        if standing is not None and is_held(asset_rules()[name], standing):
             return False
         if standing is None or standing.state is not State.FRESH:
             return key in plan.partitions.get(name, ()) or (
@@ -129,4 +128,4 @@ def _inputs_are_planned(plan: Plan, rule: AssetRule, key: str, assessment: Asses
 
 def table_names(names: Sequence[str]) -> frozenset[str]:
     """Those of the names that are tables."""
-    return frozenset(name for name in names if not RULES[name].partitioned)
+    return frozenset(name for name in names if not asset_rules()[name].partitioned)

@@ -22,7 +22,7 @@ from paraspinal_assets.defs.automation.runner import Progress, Selection, run_st
 from paraspinal_assets.defs.automation.staleness import Staleness
 from paraspinal_assets.defs.event_index import EventIndex
 from paraspinal_assets.defs.observe import look, take_in
-from paraspinal_assets.defs.rules import RULES
+from paraspinal_assets.defs.rules import asset_rules
 from paraspinal_assets.defs.scan_asset import SCANS
 from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets.errors import MachineError
@@ -105,7 +105,9 @@ def rebuild_step(
                 return Step(plan, f"launched backfill {launched}: {plan.summary()}", launched)
         if not plan.tables:
             return Step(plan, "nothing to build")
-        tables = table_names(list(RULES)) if selection.assets is None else table_names([*selection.assets])
+        tables = (
+            table_names(list(asset_rules())) if selection.assets is None else table_names([*selection.assets])
+        )
         report = run_study(
             workspace,
             instance,

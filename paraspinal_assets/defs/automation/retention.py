@@ -7,9 +7,8 @@ from typing import Final
 
 import dagster as dg
 
-import paraspinal_assets.defs.assets  # noqa: F401 - fills RULES, also where no asset is built
 from paraspinal_assets.defs.event_index import EventIndex
-from paraspinal_assets.defs.rules import RULES
+from paraspinal_assets.defs.rules import asset_rules
 
 PAGE: Final = 500
 _ENDED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
@@ -28,5 +27,5 @@ def superseded_runs(instance: dg.DagsterInstance, index: EventIndex, before: dat
         ended += [run.run_id for run in page]
         cursor = page[-1].run_id
     # Only now: the events of a run that ended while the others were listed are read too.
-    needed = {record.run_id for asset in RULES for record in index.records(asset).values()}
+    needed = {record.run_id for asset in asset_rules() for record in index.records(asset).values()}
     return [run_id for run_id in ended if run_id not in needed]

@@ -20,7 +20,7 @@ from paraspinal_assets.defs.automation.staleness import Assessment, Staleness
 from paraspinal_assets.defs.automation.worker_pool import WorkerPool
 from paraspinal_assets.defs.event_index import EventIndex
 from paraspinal_assets.defs.observe import look, take_in
-from paraspinal_assets.defs.rules import RULES, AssetRule, waves
+from paraspinal_assets.defs.rules import AssetRule, asset_rules, waves
 from paraspinal_assets.defs.scan_asset import SCANS
 from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets.errors import StudyError
@@ -240,12 +240,12 @@ def select_assets(words: Sequence[str], groups: dict[str, set[str]]) -> frozense
     for word in words:
         if word.startswith("group:") and word.removeprefix("group:") in groups:
             chosen |= groups[word.removeprefix("group:")]
-        elif word in RULES:
+        elif word in asset_rules():
             chosen.add(word)
         else:
             raise StudyError(
                 "E-STUDY-52",
                 f"no asset or group {word!r}",
-                f"use names among {', '.join(RULES)}, or group:NAME with {', '.join(groups)}",
+                f"use names among {', '.join(asset_rules())}, or group:NAME with {', '.join(groups)}",
             )
     return frozenset(chosen) or None

@@ -17,7 +17,7 @@ from paraspinal_assets.defs.event_index import EventIndex, Record
 from paraspinal_assets.defs.left_out import left_out
 from paraspinal_assets.defs.provenance import ABSENT, UNKNOWN, BuiltFrom
 from paraspinal_assets.defs.results import INTERRUPTED
-from paraspinal_assets.defs.rules import RULES, AssetRule, waves
+from paraspinal_assets.defs.rules import AssetRule, asset_rules, waves
 from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets.study.scan import Scan
 from paraspinal_assets.study.study_file import settings_digest
@@ -146,7 +146,7 @@ class Staleness:
 
     def built_from(self, asset: str, key: str | None, *, failed: bool = False) -> BuiltFrom:
         """What the asset would be built from if it were built now; with what a failure depends on, if it `failed`."""
-        rule = RULES[asset]
+        rule = asset_rules()[asset]
         settings = self._settings(rule, key)
         if failed and rule.failure_settings is not None:
             more = rule.failure_settings(self._workspace.study)
@@ -180,8 +180,10 @@ class Staleness:
 
     def pointers(self, asset: str, key: str | None) -> dict[str, int]:
         """Event ids of the inputs of a partition, for Dagster's own provenance."""
-        rule = RULES[asset]
-        found = {name: self._records(name).get(key) for name in rule.inputs if RULES[name].partitioned}
+        rule = asset_rules()[asset]
+        found = {
+            name: self._records(name).get(key) for name in rule.inputs if asset_rules()[name].partitioned
+        }
         return {name: record.storage_id for name, record in found.items() if record is not None}
 
     def _records(self, asset: str) -> Mapping[str | None, Record]:
@@ -217,8 +219,8 @@ class Staleness:
 
     def _input_version(self, rule: AssetRule, name: str, key: str | None) -> str:
         records = self._records(name)
-        if rule.partitioned or not RULES[name].partitioned:
-            record = records.get(key if RULES[name].partitioned else None)
+        if rule.partitioned or not asset_rules()[name].partitioned:
+            record = records.get(key if asset_rules()[name].partitioned else None)
             return (record.data_version if record else None) or ABSENT
         if name not in self._of_all_scans:
             self._of_all_scans[name] = self._digest_of_scans(records, left_out(name, self._records))
@@ -266,7 +268,7 @@ class Staleness:
         for name in rule.inputs:
             if name not in done.standings:
                 continue
-            upstream = RULES[name]
+            upstream = asset_rules()[name]
             if rule.partitioned or not upstream.partitioned:
                 standing = done.standings[name].get(key if upstream.partitioned else None)
                 if standing is None:

@@ -11,7 +11,7 @@ import dagster as dg
 
 from paraspinal_assets import __version__
 from paraspinal_assets.defs.report.contact_sheets import contact_sheets, overviews
-from paraspinal_assets.defs.rules import RULES
+from paraspinal_assets.defs.rules import asset_rules
 from paraspinal_assets.defs.table_asset import TableContext, Tables, table_asset
 from paraspinal_assets.study.settings import Study
 from paraspinal_assets.study.store import json_digest
@@ -59,7 +59,7 @@ def provenance(context: TableContext) -> Tables:
     """What every artifact and table was built from, by which run and when."""
     from paraspinal_assets.defs.provenance_table import provenance_table
 
-    names = [rule.name for rule in RULES.values() if rule.name not in NOT_TRACED]
+    names = [rule.name for rule in asset_rules().values() if rule.name not in NOT_TRACED]
     table = provenance_table(context.index, names, context.scans)
     stable = table.drop(columns=["run_id", "built_at"])
     return Tables({"provenance": table}, data_version=json_digest(stable.to_dict("records")))

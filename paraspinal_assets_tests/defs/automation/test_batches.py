@@ -5,7 +5,7 @@ import pytest
 from paraspinal_assets.defs.asset_definitions import asset_definitions
 from paraspinal_assets.defs.automation import runner
 from paraspinal_assets.defs.automation.batches import batch_sizes, chosen_sizes, with_batches
-from paraspinal_assets.defs.rules import RULES
+from paraspinal_assets.defs.rules import asset_rules
 from paraspinal_assets.errors import StudyError
 from paraspinal_assets.segmenters import devices
 from paraspinal_assets_tests.study.builders import study
@@ -52,7 +52,11 @@ def test_sizes_that_dagster_would_mix_up_are_refused(chosen: dict[str, int], wor
 def test_a_gpu_is_given_few_long_runs(monkeypatch, settings, gpus, batch, expected) -> None:
     monkeypatch.setattr(devices, "_gpus", lambda: gpus)
     keys = [f"exam5-{number}" for number in range(1000)]
-    todo = {RULES["segmentation"]: list(keys), RULES["quality"]: list(keys), RULES["cohort"]: [None]}
+    todo = {
+        asset_rules()["segmentation"]: list(keys),
+        asset_rules()["quality"]: list(keys),
+        asset_rules()["cohort"]: [None],
+    }
     made = study(segmentation=settings, automation={"batch": batch})
     sharing = runner._sharing(todo, 16, made)
     tasks = list(runner._tasks(todo, keys, sharing, batch_sizes(chosen_sizes(made))))

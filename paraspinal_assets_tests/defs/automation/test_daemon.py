@@ -9,7 +9,7 @@ from dagster import DagsterRunStatus, RunsFilter
 
 from paraspinal_assets.defs.automation import backfill
 from paraspinal_assets.defs.instance import study_instance
-from paraspinal_assets.defs.rules import RULES
+from paraspinal_assets.defs.rules import asset_rules
 from paraspinal_assets_tests.defs.automation.daemon import built_since, daemon, wait_for
 from paraspinal_assets_tests.defs.conftest import BuiltStudy
 from paraspinal_assets_tests.defs.small_study import write_scan
@@ -25,7 +25,7 @@ CHAIN += ["scan_deformity"]
 
 def test_what_changed_while_the_daemon_was_down_is_rebuilt_once(built: BuiltStudy) -> None:
     (built.root / "study.yaml").write_text((built.root / "study.yaml").read_text() + AUTOMATION)
-    assets = [name for name, rule in RULES.items() if not rule.external]
+    assets = [name for name, rule in asset_rules().items() if not rule.external]
     with study_instance(built.workspace) as instance:
         before = instance.event_log_storage.get_maximum_record_id() or 0
         # Two changes: a participant whose exam 6 arrives, and a scan that was exported again, identical voxels.
@@ -39,12 +39,12 @@ def test_what_changed_while_the_daemon_was_down_is_rebuilt_once(built: BuiltStud
             # The schedule ticks every minute: wait for ticks that find nothing to do.
             wait_for(lambda: instance.get_runs_count(finished) >= count + 2, "another tick", built.root)
         found = built_since(instance, assets, before)
-        scans = {asset: keys for asset, keys in found.items() if RULES[asset].partitioned}
+        scans = {asset: keys for asset, keys in found.items() if asset_rules()[asset].partitioned}
         assert scans == {"ct_nifti": ["exam5-1001", "exam6-1007"]} | {key: ["exam6-1007"] for key in CHAIN}
-        assert {asset for asset, keys in found.items() if not RULES[asset].partitioned} >= {
+        assert {asset for asset, keys in found.items() if not asset_rules()[asset].partitioned} >= {
             *("muscle_metrics", "scans", "cohort", "provenance", "study_report", "exports")
         }
-        assert max(len(keys) for asset, keys in found.items() if not RULES[asset].partitioned) == 1
+        assert max(len(keys) for asset, keys in found.items() if not asset_rules()[asset].partitioned) == 1
         (launched,) = instance.get_backfills()
         assert launched.status.value == "COMPLETED_SUCCESS"
         assert backfill.REBUILD in launched.tags

@@ -35,7 +35,7 @@ BUILT = Record(2, "run", 1000.0, "s1", BuiltFrom("1", PART, {"raw": "v1"}))
 @pytest.fixture
 def look(monkeypatch):
     for module in (staleness, left_out):
-        monkeypatch.setattr(module, "RULES", RULES)
+        monkeypatch.setattr(module, "asset_rules", lambda: RULES)
 
     def look(first, raw=RAW, table=None, held=None):
         """Standings where the second scan is built and the first is as given."""
