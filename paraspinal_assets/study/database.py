@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import duckdb
 
 from paraspinal_assets.errors import MachineError, StudyError
+from paraspinal_assets.study.complete import scratch_folder
 from paraspinal_assets.study.disk import disk_error
 from paraspinal_assets.study.schema import TableSchema, schemas
 from paraspinal_assets.study.sql import quoted
@@ -28,6 +29,12 @@ READ_TIMEOUT_S: Final = 60.0
 
 FILES_AT_ONCE: Final = 100
 """Scan files in one statement: DuckDB holds about 1 MB for each, of a table of 100 columns, until it ends."""
+
+_PART: Final = 32
+"""Vectors of 2,048 rows in a part of a table."""
+
+_SPARING: Final = "SET memory_limit = '1GB'; SET threads = 2"
+"""For work with whole tables: what does not fit goes to a file beside the database; each thread needs its share."""
 
 UNREADABLE: Final = "E-STUDY-36"
 """A scan's file is missing or damaged."""
@@ -128,8 +135,27 @@ class Database:
         finally:
             connection.close()
 
-    def documented(self) -> list[tuple[TableSchema, pd.DataFrame]]:
-        """All tables of one moment, each with the documentation that is stored with it.
+    @contextmanager
+    def moment(self) -> Iterator[Database]:
+        """The tables as they are now, in a file of their own until the end: a reader of this one keeps writers out."""
+        with scratch_folder(self.path.parent / ".cache") as folder:
+            moment = Database(folder / self.path.name)
+            if self.path.exists():
+                self.copy_to(moment.path)
+            yield moment
+
+    def copy_to(self, path: Path) -> None:
+        """Write all tables into a new file, without the space that deleted rows leave."""
+        connection = self._connect(read_only=True)
+        try:
+            connection.execute(_SPARING)
+            connection.execute("ATTACH ? AS copy (READ_WRITE)", [str(path)])
+            connection.execute(f"COPY FROM DATABASE {quoted(self.path.stem)} TO copy")
+        finally:
+            connection.close()
+
+    def documented(self) -> list[TableSchema]:
+        """The documentation of all tables, as it is stored with them.
 
         Documented tables come in the order of the dictionary, with their key and chapter; others follow.
         """
@@ -137,13 +163,30 @@ class Database:
             return []
         connection = self._connect(read_only=True)
         try:
-            connection.execute("BEGIN")
             found = {name: documentation(connection, name) for name in _tables(connection)}
-            known = [name for name in schemas() if name in found]
-            return [
-                (found[name], connection.execute(f"SELECT * FROM {quoted(name)}").df())
-                for name in [*known, *(name for name in found if name not in known)]
-            ]
+        finally:
+            connection.close()
+        known = [name for name in schemas() if name in found]
+        return [found[name] for name in [*known, *(name for name in found if name not in known)]]
+
+    def parts(self, table: str, by: Sequence[str] = ()) -> Iterator[pd.DataFrame]:
+        """A table part by part, for one that is too large to be in memory; at least one part, of no rows.
+
+        Parameters
+        ----------
+        table
+            Its name.
+        by
+            Columns to sort by; rows that are equal in them stay in the order in which they were written.
+        """
+        connection = self._connect(read_only=True)
+        try:
+            connection.execute(_SPARING)
+            order = ", ".join([*map(quoted, by), "rowid"])
+            connection.execute(f"SELECT * FROM {quoted(table)} ORDER BY {order}")
+            yield (part := connection.fetch_df_chunk(_PART))
+            while len(part):
+                yield (part := connection.fetch_df_chunk(_PART))
         finally:
             connection.close()
 

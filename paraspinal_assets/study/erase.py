@@ -125,11 +125,7 @@ def erase_rows(database: Database, traces: Traces) -> None:
             connection.execute(f"DELETE FROM {quoted(table)} WHERE {where}", values)
     copy = database.path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{database.path.name}")
     try:
-        with closing(duckdb.connect(str(copy))) as connection:
-            connection.execute("ATTACH ? AS old (READ_ONLY)", [str(database.path)])
-            row = connection.execute("SELECT current_database()").fetchone()
-            assert row is not None
-            connection.execute(f"COPY FROM DATABASE old TO {quoted(str(row[0]))}")
+        database.copy_to(copy)
         os.replace(copy, database.path)
     finally:
         copy.unlink(missing_ok=True)

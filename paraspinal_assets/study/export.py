@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Final, Literal
 
@@ -23,7 +25,7 @@ from paraspinal_assets.study.stata import write_stata
 from paraspinal_assets.study.store import StudyStore
 
 Format = Literal["parquet", "csv", "stata"]
-Writer = Callable[[Path, TableSchema, pd.DataFrame], None]
+Writer = Callable[[Path, TableSchema, Iterator[pd.DataFrame]], None]
 SCAN_KEY: Final = ("exam", "participant")
 
 
@@ -55,44 +57,33 @@ def export(database: Database, folder: Path, format: Format) -> list[Path]:
     MachineError
         E-STUDY-35 if the folder cannot be written to.
     """
-    tables = database.documented()
-    if not tables:
-        raise StudyError(
-            "E-STUDY-31", f"no tables in {database.path}", "run `paraspinal run` on the study first"
-        )
-    return write_tables([(schema, _ordered(schema, frame)) for schema, frame in tables], folder, format)
-
-
-def write_tables(
-    tables: Iterable[tuple[TableSchema, pd.DataFrame]], folder: Path, format: Format
-) -> list[Path]:
-    """Write documented tables and their dictionary (see `export`)."""
-    store = StudyStore(folder)
-    suffix, writer = _FORMATS[format]
-    written: list[Path] = []
-    described: list[TableSchema] = []
-    try:
-        for schema, frame in tables:
-            written.append(_write(store, f"{schema.name}{suffix}", schema, schema.conform(frame), writer))
-            described.append(schema)
-        for name, content in _dictionary(described).items():
-            written.append(store.write_bytes(store.root / name, content.encode()))
-    except OSError as error:
-        raise MachineError(
-            "E-STUDY-35",
-            f"cannot write to {folder}: {error.strerror or error}",
-            "name a folder that you may write to, on a disk with space",
-        ) from error
+    suffix, write = _FORMATS[format]
+    store, written = StudyStore(folder), []
+    with database.moment() as moment:
+        tables = moment.documented()
+        if not tables:
+            raise StudyError(
+                "E-STUDY-31", f"no tables in {database.path}", "run `paraspinal run` on the study first"
+            )
+        try:
+            for schema in tables:
+                fill = partial(_fill, write, moment, schema)
+                written.append(store.write(store.root / f"{schema.name}{suffix}", fill))
+            for name, content in _dictionary(tables).items():
+                written.append(store.write_bytes(store.root / name, content.encode()))
+        except OSError as error:
+            raise MachineError(
+                "E-STUDY-35",
+                f"cannot write to {folder}: {error.strerror or error}",
+                "name a folder that you may write to, on a disk with space",
+            ) from error
     return written
 
 
-def _write(store: StudyStore, name: str, schema: TableSchema, frame: pd.DataFrame, writer: Writer) -> Path:
-    return store.write(store.root / name, lambda temporary: writer(temporary, schema, frame))
-
-
-def _ordered(schema: TableSchema, frame: pd.DataFrame) -> pd.DataFrame:
-    """Tables of scans by scan: there the order of rows depends on which scan was measured when."""
-    return frame if schema.key[:2] != SCAN_KEY else by_scan(frame)
+def _fill(write: Writer, database: Database, schema: TableSchema, path: Path) -> None:
+    # Tables of scans by scan: there the order of rows depends on which scan was measured when.
+    by = SCAN_KEY if schema.key[:2] == SCAN_KEY else ()
+    write(path, schema, map(schema.conform, database.parts(schema.name, by)))
 
 
 def by_scan(frame: pd.DataFrame) -> pd.DataFrame:
@@ -109,23 +100,34 @@ def _dictionary(tables: list[TableSchema]) -> Mapping[str, str]:
     }
 
 
-def _write_csv(path: Path, _: TableSchema, frame: pd.DataFrame) -> None:
-    frame.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
+def _write_csv(path: Path, _: TableSchema, parts: Iterator[pd.DataFrame]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        for number, part in enumerate(parts):
+            part.to_csv(file, index=False, header=number == 0, lineterminator="\n")
 
 
-def _write_parquet(path: Path, schema: TableSchema, frame: pd.DataFrame) -> None:
+def _write_parquet(path: Path, schema: TableSchema, parts: Iterator[pd.DataFrame]) -> None:
     """Parquet with the documentation as metadata of table and columns."""
-    table = pa.Table.from_pandas(frame, preserve_index=False)
+    first = next(parts)
+    known = pa.Schema.from_pandas(first, preserve_index=False)
     fields = [
         field.with_metadata({"meaning": column.meaning, "unit": column.unit})
-        for field, column in zip(table.schema, schema.columns, strict=True)
+        for field, column in zip(known, schema.columns, strict=True)
     ]
-    metadata = {**(table.schema.metadata or {}), b"description": schema.description.encode()}
-    pq.write_table(table.cast(pa.schema(fields, metadata=metadata)), path)
+    metadata = {**(known.metadata or {}), b"description": schema.description.encode()}
+    documented = pa.schema(fields, metadata=metadata)
+    with pq.ParquetWriter(path, documented) as file:
+        for part in chain([first], parts):
+            file.write_table(pa.Table.from_pandas(part, documented, preserve_index=False))
+
+
+def _write_stata(path: Path, schema: TableSchema, parts: Iterator[pd.DataFrame]) -> None:
+    """A table whole in memory: names and widths of a Stata file's columns depend on all rows."""
+    write_stata(path, schema, pd.concat(parts, ignore_index=True))
 
 
 _FORMATS: Final[dict[Format, tuple[str, Writer]]] = {
     "parquet": (".parquet", _write_parquet),
     "csv": (".csv", _write_csv),
-    "stata": (".dta", write_stata),
+    "stata": (".dta", _write_stata),
 }

@@ -174,9 +174,11 @@ def test_empty_and_all_missing_columns_keep_their_types(database):
 
 def test_documentation_is_stored_and_read_back(database):
     database.replace({"levels": (SCHEMA, pd.DataFrame({column.name: [None] for column in SCHEMA.columns}))})
-    ((schema, frame),) = database.documented()
-    assert (schema.name, schema.description, schema.columns) == ("levels", SCHEMA.description, SCHEMA.columns)
-    assert len(frame) == 1
+    with database.moment() as moment:
+        for where in (database, moment):
+            (schema,) = where.documented()
+            assert (schema.name, schema.description) == ("levels", SCHEMA.description)
+            assert schema.columns == SCHEMA.columns
 
 
 def test_documented_tables_come_in_the_order_of_the_dictionary(database):
@@ -185,8 +187,29 @@ def test_documented_tables_come_in_the_order_of_the_dictionary(database):
         for name in ("auc", "scans", "cohort")
     }
     database.replace({"aaa": (NUMBERS, pd.DataFrame({"n": [1]})), **empty})
-    assert [schema.name for schema, _ in database.documented()] == ["scans", "cohort", "auc", "aaa"]
-    assert database.documented()[0][0].key == ("exam", "participant")
+    assert [schema.name for schema in database.documented()] == ["scans", "cohort", "auc", "aaa"]
+    assert database.documented()[0].key == ("exam", "participant")
+
+
+def test_a_moment_stays_as_it_was_and_keeps_no_writer_out(database):
+    numbers = pd.DataFrame({"n": range(200_000, 0, -1)})
+    database.replace({"numbers": (NUMBERS, numbers)})
+    with database.moment() as moment:
+        parts = moment.parts("numbers")
+        first = next(parts)
+        database.replace({"numbers": (NUMBERS, numbers[:1])})
+        assert [*first["n"], *pd.concat(parts)["n"]] == numbers["n"].tolist()
+    assert not moment.path.parent.exists()
+    assert len(database.read("numbers")) == 1
+
+
+def test_parts_are_sorted_and_equal_rows_stay_in_order(database):
+    frame = pd.DataFrame({"n": [1, 0] * 40_000})
+    database.replace({"numbers": (NUMBERS, frame)})
+    sizes = [len(part) for part in database.parts("numbers", ["n"])]
+    assert sizes == [65_536, 14_464, 0]
+    first, *_ = database.parts("numbers", ["n"])
+    assert first["n"].tolist() == [0] * 40_000 + [1] * 25_536
 
 
 def test_names_hide_the_bookkeeping(database, tmp_path):

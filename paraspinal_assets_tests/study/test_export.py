@@ -119,6 +119,21 @@ def test_scan_tables_are_in_the_order_of_scans_whenever_they_were_measured(tmp_p
     assert written["level"].tolist() == ["T2", "T10", "T1"]
 
 
+@pytest.mark.parametrize("kind", ["parquet", "csv", "stata"])
+def test_a_table_in_several_parts_is_one_file(tmp_path, kind):
+    rows = 70_000
+    people = pd.concat([PEOPLE] * (rows // 3), ignore_index=True)
+    people["participant"] = [str(number) for number in range(len(people))]
+    people.loc[:66_000, "note"] = None  # of another type where nothing is known
+    database = Database(tmp_path / "study.duckdb")
+    database.replace({"clinical": (CLINICAL, people)})
+    file, *_ = export(database, tmp_path, kind)
+    read = {"parquet": pd.read_parquet, "csv": pd.read_csv, "stata": pd.read_stata}[kind](file)
+    assert read["participant"].astype(int).tolist() == list(range(len(people)))
+    np.testing.assert_array_equal(read["bmi"].astype(float), people["bmi"])
+    assert read["note"].fillna("").tolist() == people["note"].fillna("").tolist()
+
+
 def test_the_dictionary_covers_exactly_the_tables_present(database, tmp_path):
     files = export(database, tmp_path / "out", "csv")
     assert [path.name for path in files] == [
