@@ -14,7 +14,6 @@ import duckdb
 
 from paraspinal_assets.errors import MachineError, StudyError
 from paraspinal_assets.study.complete import scratch_folder
-from paraspinal_assets.study.disk import disk_error
 from paraspinal_assets.study.schema import TableSchema, schemas
 from paraspinal_assets.study.sql import quoted
 from paraspinal_assets.study.table_comments import describe, documentation
@@ -22,24 +21,14 @@ from paraspinal_assets.study.table_comments import describe, documentation
 if TYPE_CHECKING:
     import pandas as pd
 
-    from paraspinal_assets.study.bucket_files import BucketFiles
-
 READ_TIMEOUT_S: Final = 60.0
 """How long a reader waits for a writer to finish its transaction."""
-
-FILES_AT_ONCE: Final = 100
-"""Scan files in one statement: DuckDB holds about 1 MB for each, of a table of 100 columns, until it ends."""
 
 _PART: Final = 32
 """Vectors of 2,048 rows in a part of a table."""
 
 _SPARING: Final = "SET memory_limit = '1GB'; SET threads = 2"
 """For work with whole tables: what does not fit goes to a file beside the database; each thread needs its share."""
-
-UNREADABLE: Final = "E-STUDY-36"
-"""A scan's file is missing or damaged."""
-
-_UNREADABLE: Final = (duckdb.IOException, duckdb.InvalidInputException, duckdb.BinderException)
 
 
 class Database:
@@ -70,6 +59,15 @@ class Database:
             finally:
                 connection.close()
 
+    @contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection that writes nothing; the file must be there."""
+        connection = self._connect(read_only=True)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
     def _connect(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         deadline = time.monotonic() + READ_TIMEOUT_S
         while True:
@@ -92,11 +90,8 @@ class Database:
         """Names of the tables that exist."""
         if not self.path.exists():
             return []
-        connection = self._connect(read_only=True)
-        try:
+        with self.reading() as connection:
             return _tables(connection)
-        finally:
-            connection.close()
 
     def read(self, table: str) -> pd.DataFrame:
         """A whole table, rows in the order in which it was written."""
@@ -106,16 +101,13 @@ class Database:
         """All tables of one moment, but for some."""
         if not self.path.exists():
             return {}
-        connection = self._connect(read_only=True)
-        try:
+        with self.reading() as connection:
             connection.execute("BEGIN")
             return {
                 name: connection.execute(f"SELECT * FROM {quoted(name)}").df()
                 for name in _tables(connection)
                 if name not in without
             }
-        finally:
-            connection.close()
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> pd.DataFrame:
         """The result of a read-only query; values go in as parameters only."""
@@ -123,36 +115,30 @@ class Database:
             raise StudyError(
                 "E-STUDY-31", f"no database at {self.path}", "run `paraspinal run` on the study first"
             )
-        connection = self._connect(read_only=True)
         try:
-            return connection.execute(sql, list(parameters)).df()
+            with self.reading() as connection:
+                return connection.execute(sql, list(parameters)).df()
         except duckdb.CatalogException as error:
             raise StudyError(
                 "E-STUDY-31",
                 f"{self.path} has no such table: {error}",
                 "run `paraspinal run` on the study first",
             ) from error
-        finally:
-            connection.close()
 
     @contextmanager
     def moment(self) -> Iterator[Database]:
-        """The tables as they are now, in a file of their own until the end: a reader of this one keeps writers out."""
+        """The tables as they are now, in a file of their own until the end: a reader of this one keeps writers out.
+
+        It has none of the rows that were deleted, where this file may keep them in blocks that are free.
+        """
         with scratch_folder(self.path.parent / ".cache") as folder:
             moment = Database(folder / self.path.name)
             if self.path.exists():
-                self.copy_to(moment.path)
+                with self.reading() as connection:
+                    connection.execute(_SPARING)
+                    connection.execute("ATTACH ? AS moment (READ_WRITE)", [str(moment.path)])
+                    connection.execute(f"COPY FROM DATABASE {quoted(self.path.stem)} TO moment")
             yield moment
-
-    def copy_to(self, path: Path) -> None:
-        """Write all tables into a new file, without the space that deleted rows leave."""
-        connection = self._connect(read_only=True)
-        try:
-            connection.execute(_SPARING)
-            connection.execute("ATTACH ? AS copy (READ_WRITE)", [str(path)])
-            connection.execute(f"COPY FROM DATABASE {quoted(self.path.stem)} TO copy")
-        finally:
-            connection.close()
 
     def documented(self) -> list[TableSchema]:
         """The documentation of all tables, as it is stored with them.
@@ -161,11 +147,8 @@ class Database:
         """
         if not self.path.exists():
             return []
-        connection = self._connect(read_only=True)
-        try:
+        with self.reading() as connection:
             found = {name: documentation(connection, name) for name in _tables(connection)}
-        finally:
-            connection.close()
         known = [name for name in schemas() if name in found]
         return [found[name] for name in [*known, *(name for name in found if name not in known)]]
 
@@ -179,16 +162,13 @@ class Database:
         by
             Columns to sort by; rows that are equal in them stay in the order in which they were written.
         """
-        connection = self._connect(read_only=True)
-        try:
+        with self.reading() as connection:
             connection.execute(_SPARING)
             order = ", ".join([*map(quoted, by), "rowid"])
             connection.execute(f"SELECT * FROM {quoted(table)} ORDER BY {order}")
             yield (part := connection.fetch_df_chunk(_PART))
             while len(part):
                 yield (part := connection.fetch_df_chunk(_PART))
-        finally:
-            connection.close()
 
     def replace(
         self, frames: Mapping[str, tuple[TableSchema, pd.DataFrame]], absent: Collection[str] = ()
@@ -205,118 +185,9 @@ class Database:
             for name in absent:
                 connection.execute(f"DROP TABLE IF EXISTS {quoted(name)}")
 
-    def merge_scans(
-        self,
-        name: str,
-        schema: TableSchema,
-        files: Mapping[str, tuple[str, str]],
-        filesystem: BucketFiles | None = None,
-    ) -> int:
-        """Bring the Parquet files of changed scans into a table, in one transaction.
-
-        Parameters
-        ----------
-        name
-            Table to update.
-        schema
-            Its documented columns, which the files must have.
-        files
-            Scan key -> (data version, path or address of a Parquet file) of every scan that belongs into the
-            table. Only files whose version is new are read; rows of scans that are no longer named are deleted.
-        filesystem
-            What reads the addresses, if they are not paths.
-
-        Returns
-        -------
-        int
-            How many scans were read.
-
-        Raises
-        ------
-        MachineError
-            E-STUDY-36 if a file is missing, damaged or lacks a column; then the table is as it was.
-        """
-        if filesystem is not None:
-            # Before the transaction, which keeps readers out.
-            known = self.loaded(name)
-            filesystem.take(address for key, (version, address) in files.items() if known.get(key) != version)
-        with self.writing() as connection:
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS _loaded (table_name VARCHAR, scan VARCHAR, version VARCHAR)"
-            )
-            known = _versions(connection, name)
-            if _columns(connection, name) != [column.name for column in schema.columns]:
-                known = {}
-                connection.execute("DELETE FROM _loaded WHERE table_name = ?", [name])
-                connection.execute(f"CREATE OR REPLACE TABLE {quoted(name)} ({schema.columns_sql()})")
-                describe(connection, name, schema)
-            changed = sorted(key for key, (version, _) in files.items() if known.get(key) != version)
-            gone = sorted(set(known) - set(files))
-            for keys in filter(None, (changed, gone)):
-                connection.execute(
-                    f"DELETE FROM {quoted(name)} WHERE exam || '-' || participant IN (SELECT unnest(?))",
-                    [keys],
-                )
-                connection.execute(
-                    "DELETE FROM _loaded WHERE table_name = ? AND scan IN (SELECT unnest(?))", [name, keys]
-                )
-            if changed:
-                if filesystem is not None:
-                    connection.register_filesystem(filesystem)
-                _insert(connection, name, schema, [files[key][1] for key in changed])
-                connection.execute(
-                    "INSERT INTO _loaded SELECT ?, unnest(?), unnest(?)",
-                    [name, changed, [files[key][0] for key in changed]],
-                )
-            return len(changed)
-
-    def loaded(self, name: str) -> dict[str, str]:
-        """Scan key -> data version of what is in a table of scans."""
-        if not self.path.exists():
-            return {}
-        connection = self._connect(read_only=True)
-        try:
-            return _versions(connection, name) if _columns(connection, "_loaded") else {}
-        finally:
-            connection.close()
-
 
 def _tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
     rows = connection.execute(
         "SELECT table_name FROM duckdb_tables() WHERE NOT starts_with(table_name, '_') ORDER BY 1"
     ).fetchall()
     return [str(row[0]) for row in rows]
-
-
-def _versions(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, str]:
-    return dict(
-        connection.execute("SELECT scan, version FROM _loaded WHERE table_name = ?", [name]).fetchall()
-    )
-
-
-def _columns(connection: duckdb.DuckDBPyConnection, name: str) -> list[str]:
-    """Column names of a table in order; none if it does not exist."""
-    rows = connection.execute(
-        "SELECT column_name FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index", [name]
-    ).fetchall()
-    return [str(row[0]) for row in rows]
-
-
-def _insert(
-    connection: duckdb.DuckDBPyConnection, name: str, schema: TableSchema, files: Sequence[str]
-) -> None:
-    columns = ", ".join(quoted(column.name) for column in schema.columns)
-    # By name: a column that is all missing in the first file has no type of its own there.
-    rows = f"SELECT {columns} FROM read_parquet(?, union_by_name=true)"
-    try:
-        for start in range(0, len(files), FILES_AT_ONCE):
-            some = files[start : start + FILES_AT_ONCE]
-            connection.execute(f"INSERT INTO {quoted(name)} BY NAME {rows}", [some])
-    except _UNREADABLE as error:
-        if disk_error(error, Path()) is not None:
-            raise
-        raise MachineError(
-            UNREADABLE,
-            f"table {name}: a scan's file cannot be read: {error}",
-            "run again: the scan is measured anew",
-        ) from error

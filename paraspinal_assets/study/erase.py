@@ -11,7 +11,6 @@ from pathlib import Path
 
 import duckdb
 
-from paraspinal_assets.study.complete import TEMPORARY_PREFIX
 from paraspinal_assets.study.database import Database
 from paraspinal_assets.study.sql import quoted
 from paraspinal_assets.study.store import ARTIFACTS, StudyStore
@@ -123,12 +122,8 @@ def erase_rows(database: Database, traces: Traces) -> None:
     with database.writing() as connection:
         for table, where, values in list(_conditions(connection, traces)):
             connection.execute(f"DELETE FROM {quoted(table)} WHERE {where}", values)
-    copy = database.path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{database.path.name}")
-    try:
-        database.copy_to(copy)
-        os.replace(copy, database.path)
-    finally:
-        copy.unlink(missing_ok=True)
+    with database.moment() as moment:
+        os.replace(moment.path, database.path)
 
 
 def _conditions(

@@ -23,7 +23,8 @@ PACKAGE: Final = "paraspinal_assets"
 STAGES: Final = ("ingest", "segmentation", "measurement", "cohort", "analysis", "report")
 INFRASTRUCTURE: Final = (
     *("paraspinal_assets.defs", "paraspinal_assets.errors", "paraspinal_assets.study.store"),
-    *("paraspinal_assets.study.database", "paraspinal_assets.study.settings"),
+    *("paraspinal_assets.study.database", "paraspinal_assets.study.scan_merge"),
+    "paraspinal_assets.study.settings",
 )
 """Dagster's side, error types, files and settings; what a setting says is digested on every event instead."""
 _NOT_CODE: Final = frozenset({"ctx", "type_comment", "type_params", "kind"})

@@ -13,6 +13,7 @@ import pytest
 from paraspinal_assets.errors import StorageError
 from paraspinal_assets.study.bucket_files import BucketFiles
 from paraspinal_assets.study.database import Database
+from paraspinal_assets.study.scan_merge import merge_scans
 from paraspinal_assets.study.schema import Column, TableSchema
 from paraspinal_assets_tests.study.object_storage import (
     SECRET,
@@ -152,8 +153,8 @@ def test_duckdb_reads_objects_through_the_bucket_and_loads_no_extension(server, 
     schema = TableSchema("bone", "", ("participant",), (*columns, Column("value", "number", "", "")))
     database = Database(tmp_path / "study.duckdb")
     elsewhere = server.bucket(tmp_path / "elsewhere", prefix="eight")
-    assert database.merge_scans("bone", schema, files, BucketFiles(elsewhere)) == 2
-    assert database.merge_scans("bone", schema, files, BucketFiles(elsewhere)) == 0
+    assert merge_scans(database, "bone", schema, files, BucketFiles(elsewhere)) == 2
+    assert merge_scans(database, "bone", schema, files, BucketFiles(elsewhere)) == 0
     assert database.read("bone").sort_values("participant")["value"].tolist() == [1.0, 2.0]
     installed = database.query(
         "SELECT extension_name FROM duckdb_extensions() WHERE install_mode = 'REPOSITORY'"

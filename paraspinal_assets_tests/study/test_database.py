@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import duckdb
 import pandas as pd
@@ -35,107 +34,6 @@ NUMBERS = TableSchema("numbers", "Numbers.", (), (Column("n", "integer", "", "N"
 @pytest.fixture
 def database(tmp_path):
     return Database(tmp_path / "study.duckdb")
-
-
-def scan_file(folder, participant, value, reason=None):
-    path = folder / f"{participant}-{value}.parquet"
-    frame = {
-        "exam": "exam5",
-        "participant": participant,
-        "level": ["T1", "T2"],
-        "value": value,
-        "reason": reason,
-    }
-    pd.DataFrame(frame).to_parquet(path)
-    return str(path)
-
-
-def values(database):
-    return database.read("levels").groupby("participant")["value"].first().to_dict()
-
-
-def test_merge_reads_only_what_changed_and_drops_what_is_gone(database, tmp_path):
-    one, two = scan_file(tmp_path, "1", 1.0), scan_file(tmp_path, "2", 2.0)
-    assert database.merge_scans("levels", SCHEMA, {"exam5-1": ("a", one), "exam5-2": ("b", two)}) == 2
-    Path(one).unlink()  # unchanged, so not read
-    two_new, three = scan_file(tmp_path, "2", 20.0), scan_file(tmp_path, "3", 3.0)
-    files = {"exam5-1": ("a", one), "exam5-2": ("B", two_new), "exam5-3": ("c", three)}
-    assert database.merge_scans("levels", SCHEMA, files) == 2
-    assert values(database) == {"1": 1.0, "2": 20.0, "3": 3.0}
-    del files["exam5-1"]
-    assert database.merge_scans("levels", SCHEMA, files) == 0
-    assert values(database) == {"2": 20.0, "3": 3.0}
-    assert len(database.read("levels")) == 4
-
-
-def test_merge_starts_anew_when_columns_change(database, tmp_path):
-    database.merge_scans("levels", SCHEMA, {"exam5-1": ("a", scan_file(tmp_path, "1", 1.0))})
-    wider = SCHEMA.with_columns([Column("area", "number", "mm2", "Area")])
-    path = tmp_path / "wide.parquet"
-    pd.read_parquet(tmp_path / "1-1.0.parquet").assign(area=5.0).to_parquet(path)
-    assert database.merge_scans("levels", wider, {"exam5-1": ("a", str(path))}) == 1
-    assert database.read("levels")["area"].tolist() == [5.0, 5.0]
-
-
-@pytest.mark.parametrize("at_once", [1, 100])
-def test_a_column_that_is_all_missing_in_one_scan_takes_nothing_from_another(
-    database, tmp_path, monkeypatch, at_once
-):
-    monkeypatch.setattr("paraspinal_assets.study.database.FILES_AT_ONCE", at_once)
-    files = {
-        "exam5-1": ("a", scan_file(tmp_path, "1", 1.0)),
-        "exam5-2": ("b", scan_file(tmp_path, "2", 2.0, reason="no_body")),
-    }
-    database.merge_scans("levels", SCHEMA, files)
-    assert database.read("levels")["reason"].dropna().tolist() == ["no_body", "no_body"]
-
-
-@pytest.mark.parametrize("at_once", [1, 100])
-def test_a_broken_scan_file_changes_nothing_and_is_named(database, tmp_path, monkeypatch, at_once):
-    monkeypatch.setattr("paraspinal_assets.study.database.FILES_AT_ONCE", at_once)
-    good = {"exam5-1": ("a", scan_file(tmp_path, "1", 1.0))}
-    database.merge_scans("levels", SCHEMA, good)
-    broken = tmp_path / "broken.parquet"
-    broken.write_bytes(b"PAR1 and no more")
-    files = {"exam5-2": ("b", scan_file(tmp_path, "2", 2.0)), "exam5-3": ("b", str(broken))}
-    with pytest.raises(MachineError, match=r"E-STUDY-36.*broken\.parquet"):
-        database.merge_scans("levels", SCHEMA, files)
-    assert values(database) == {"1": 1.0}
-
-
-MERGE = """
-import resource, sys
-from pathlib import Path
-from paraspinal_assets.study.database import Database
-from paraspinal_assets.study.schema import schemas
-def peak_mb():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-database, path = Database(Path(sys.argv[1]) / "study.duckdb"), sys.argv[2]
-for scans in (100, 800):
-    database.merge_scans("radiomics", schemas()["radiomics"], {f"exam5-{n}": (str(scans), path) for n in range(scans)})
-    print(peak_mb())
-"""
-
-
-def test_reading_eight_times_the_scans_takes_no_more_memory(tmp_path):
-    """Files of 100 columns, each of which a statement would hold in 1 MB."""
-    schema = schemas()["radiomics"]
-    frame = pd.DataFrame({column.name: [None] * 10 for column in schema.columns})
-    path = tmp_path / "radiomics.parquet"
-    schema.conform(frame).to_parquet(path)
-    words = [sys.executable, "-c", MERGE, str(tmp_path), str(path)]
-    few, many = map(float, subprocess.run(words, check=True, capture_output=True, text=True).stdout.split())
-    assert many - few < 150
-
-
-def test_ids_that_look_like_sql_are_values(database, tmp_path):
-    files = {"exam5-1": ("'; DROP TABLE levels; --", scan_file(tmp_path, "1", 1.0))}
-    database.merge_scans("levels", SCHEMA, files)
-    assert database.merge_scans("levels", SCHEMA, files) == 0
-    assert (
-        database.query("SELECT count(*) AS n FROM levels WHERE participant = ?", ["1' OR '1'='1"])["n"][0]
-        == 0
-    )
 
 
 def test_replace_is_all_or_nothing(database):
@@ -212,10 +110,11 @@ def test_parts_are_sorted_and_equal_rows_stay_in_order(database):
     assert first["n"].tolist() == [0] * 40_000 + [1] * 25_536
 
 
-def test_names_hide_the_bookkeeping(database, tmp_path):
+def test_names_hide_the_bookkeeping(database):
     assert database.names() == []
-    database.merge_scans("levels", SCHEMA, {"exam5-1": ("a", scan_file(tmp_path, "1", 1.0))})
-    assert database.names() == ["levels"]
+    database.replace({"numbers": (NUMBERS, pd.DataFrame({"n": [1]}))})
+    recall(database, "texts", {"exam5-1": "a"}, lambda keys: ["text"] * len(keys))
+    assert database.names() == ["numbers"]
 
 
 def test_absent_database_and_table_say_what_to_run(database):
@@ -309,11 +208,11 @@ def test_a_database_held_by_another_program_is_an_error_in_words(database, monke
         holder.close()
 
 
-def test_all_tables_are_read_but_for_some(database, tmp_path):
+def test_all_tables_are_read_but_for_some(database):
     assert database.read_all() == {}
-    database.merge_scans("levels", SCHEMA, {"exam5-1": ("a", scan_file(tmp_path, "1", 1.0))})
+    database.replace({"numbers": (NUMBERS, pd.DataFrame({"n": [1]}))})
     recall(database, "texts", {"exam5-1": "a"}, lambda keys: ["text"] * len(keys))
     found = database.read_all()
-    assert list(found) == ["levels"]
-    pd.testing.assert_frame_equal(found["levels"], database.read("levels"))
-    assert database.read_all(without={"levels"}) == {}
+    assert list(found) == ["numbers"]
+    pd.testing.assert_frame_equal(found["numbers"], database.read("numbers"))
+    assert database.read_all(without={"numbers"}) == {}

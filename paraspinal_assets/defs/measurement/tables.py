@@ -12,8 +12,9 @@ from paraspinal_assets.defs.abandoned import mark_interrupted
 from paraspinal_assets.defs.table_asset import Check, TableContext, Tables, table_asset
 from paraspinal_assets.defs.table_metadata import ROWS, columns_metadata, preview
 from paraspinal_assets.errors import MachineError
-from paraspinal_assets.study.database import UNREADABLE, Database
+from paraspinal_assets.study.database import Database
 from paraspinal_assets.study.scan import Scan
+from paraspinal_assets.study.scan_merge import UNREADABLE, loaded, merge_scans
 from paraspinal_assets.study.schema import TableSchema, schemas
 from paraspinal_assets.study.settings import Study
 from paraspinal_assets.study.store import StudyStore, json_digest
@@ -116,11 +117,11 @@ def _gather(table: Measurement) -> dg.AssetsDefinition:
         }
         schema = schemas()[table.name]
         try:
-            read = database.merge_scans(table.name, schema, files, store.files_for_duckdb())
+            read = merge_scans(database, table.name, schema, files, store.files_for_duckdb())
         except MachineError as error:
             if error.code == UNREADABLE:
-                loaded = database.loaded(table.name)
-                new = [key for key, (version, _) in files.items() if loaded.get(key) != version]
+                known = loaded(database, table.name)
+                new = [key for key, (version, _) in files.items() if known.get(key) != version]
                 _measure_again(table, schema, new, context)
             raise
         rows = int(database.query(f'SELECT count(*) AS n FROM "{table.name}"')["n"].iloc[0])
