@@ -119,7 +119,8 @@ class TotalSegmentatorSegmenter:
     def _on(
         self, device: str, report: WeightsReport, scans: Iterable[ScanInput]
     ) -> Iterator[Segmentation | SegmentationFailure]:
-        from paraspinal_assets.segmenters.batch import Worker, in_parallel
+        from paraspinal_assets.segmenters.batch import in_parallel
+        from paraspinal_assets.segmenters.worker import Worker
 
         # Processes of two machines or pods may have one number, and a folder in common.
         package.private_home(self.home_dir / socket.gethostname(), report.folder)

@@ -23,7 +23,7 @@ from paraspinal_assets.imaging.volume import Volume
 from paraspinal_assets.imaging.volume_io import write_volume
 from paraspinal_assets.phantom.anatomy import Phantom, make_phantom
 from paraspinal_assets.phantom.parameters import draw_parameters
-from paraspinal_assets.segmenters import batch, package
+from paraspinal_assets.segmenters import package, worker
 from paraspinal_assets.segmenters.base import ScanInput, Segmentation, SegmentationFailure
 from paraspinal_assets.segmenters.inference import (
     TOTAL_NUMBERS,
@@ -275,9 +275,9 @@ def test_scans_side_by_side_get_the_voxels_of_one_after_the_other(
     segmenter = TotalSegmentatorSegmenter(
         LEVELS, network_dir, tmp_path, device=device, fast=device == "cpu", synthetic_allowed=True
     )
-    monkeypatch.setattr(batch, "lanes", lambda _: 1)
+    monkeypatch.setattr(worker, "lanes", lambda _: 1)
     one_by_one = list(segmenter.segment(scans))
-    monkeypatch.setattr(batch, "lanes", lambda _: 6)
+    monkeypatch.setattr(worker, "lanes", lambda _: 6)
     for alone, item in zip(one_by_one, segmenter.segment(scans), strict=True):
         assert isinstance(alone, Segmentation), alone.error
         assert isinstance(item, Segmentation), item.error

@@ -19,12 +19,15 @@ from paraspinal_assets.errors import MachineError, SegmentationError
 from paraspinal_assets.imaging.labels import body_label, rest_label
 from paraspinal_assets.imaging.reasons import REASONS
 from paraspinal_assets.imaging.volume import Volume
-from paraspinal_assets.segmenters import batch, package, totalsegmentator
+from paraspinal_assets.segmenters import batch, package, totalsegmentator, worker
 from paraspinal_assets.segmenters.base import ScanInput, Segmentation, SegmentationFailure, Segmenter
 from paraspinal_assets.segmenters.factory import make_segmenter
+from paraspinal_assets.segmenters.gates import memory_estimate
 from paraspinal_assets.segmenters.inference import TOTAL_NUMBERS, Prediction
+from paraspinal_assets.segmenters.nifti import grid_of_file
 from paraspinal_assets.segmenters.totalsegmentator import TotalSegmentatorSegmenter
 from paraspinal_assets.segmenters.weights import NetworkSpec
+from paraspinal_assets.segmenters.worker import Inferred, Ready, Worker
 from paraspinal_assets_tests.segmenters.conftest import LEVELS
 
 
@@ -54,7 +57,7 @@ def instead_of_networks(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object
         def before_each_patch(self, _: object) -> None: ...
         def save_memory(self) -> None: ...
 
-    monkeypatch.setattr(batch, "predict", predict)
+    monkeypatch.setattr(worker, "predict", predict)
     monkeypatch.setattr(package, "load_network", lambda *_: NoNetwork())
     return answers
 
@@ -166,15 +169,15 @@ def test_memory_of_the_first_try_is_free_in_the_second(
     instead_of_networks, network_dir, tmp_path, phantom_ct, monkeypatch
 ):
     held: list[weakref.ref[np.ndarray]] = []
-    second = batch.predict
+    second = worker.predict
 
     def runs_out(*given: object, **options: object) -> Prediction:
         scores = np.zeros(8)
         held.append(weakref.ref(scores))
-        monkeypatch.setattr(batch, "predict", lambda *g, **o: held[0]() is None and second(*g, **o))
+        monkeypatch.setattr(worker, "predict", lambda *g, **o: held[0]() is None and second(*g, **o))
         raise MemoryError
 
-    monkeypatch.setattr(batch, "predict", runs_out)
+    monkeypatch.setattr(worker, "predict", runs_out)
     instead_of_networks.append(None)
     item = next(segmenter(network_dir, tmp_path).segment([ScanInput("exam5-1", phantom_ct)]))
     assert isinstance(item, Segmentation), item.error
@@ -185,7 +188,7 @@ def test_the_second_try_has_the_memory_to_itself(
 ):
     """Three scans run out of memory together, in the midst of a fourth; each is tried again alone."""
     together, inside, beside, failed = threading.Barrier(4, timeout=30), set(), [], set()
-    answer = batch.predict
+    answer = worker.predict
 
     def predict(volume: Volume, *given: object, **options: object) -> Prediction:
         me = threading.get_ident()
@@ -204,8 +207,8 @@ def test_the_second_try_has_the_memory_to_itself(
         finally:
             inside.remove(me)
 
-    monkeypatch.setattr(batch, "predict", predict)
-    monkeypatch.setattr(batch, "lanes", lambda _: 4)
+    monkeypatch.setattr(worker, "predict", predict)
+    monkeypatch.setattr(worker, "lanes", lambda _: 4)
     instead_of_networks += [None] * 4
     scans = [ScanInput(f"exam5-{i}", phantom_ct) for i in range(4)]
     items = list(segmenter(network_dir, tmp_path).segment(scans))
@@ -252,7 +255,7 @@ def test_time_of_a_scan_begins_when_the_networks_are_loaded(
         def before_each_patch(self, hook: Callable[[], None]) -> None:
             self.hook = hook
 
-    answer = batch.predict
+    answer = worker.predict
 
     def predict(
         volume: Volume, networks: dict[str, SlowToLoad], *given: object, **options: object
@@ -261,8 +264,8 @@ def test_time_of_a_scan_begins_when_the_networks_are_loaded(
         return answer(volume, networks, *given, **options)
 
     monkeypatch.setattr(package, "load_network", SlowToLoad)
-    monkeypatch.setattr(batch, "lanes", lambda _: 2)  # as on a GPU: a scan and the loading begin together
-    monkeypatch.setattr(batch, "predict", predict)
+    monkeypatch.setattr(worker, "lanes", lambda _: 2)  # as on a GPU: a scan and the loading begin together
+    monkeypatch.setattr(worker, "predict", predict)
     instead_of_networks.append(None)
     limited = segmenter(network_dir, tmp_path, time_limit_s=0.5)
     item = next(limited.segment([ScanInput("exam5-1", phantom_ct)]))
@@ -311,24 +314,24 @@ def test_scans_in_work_at_once_fit_into_memory_together(
 ):
     """Four lanes, memory for two scans; one that is read beside them counts too."""
     in_work, most, lock = set(), [], threading.Lock()
-    read, finish = batch.Worker.read, batch.Worker.finish
+    read, finish = Worker.read, Worker.finish
 
-    def begin(worker: batch.Worker, scan: ScanInput) -> batch.Ready:
+    def begin(this: Worker, scan: ScanInput) -> Ready:
         with lock:
             in_work.add(scan.key)
             most.append(len(in_work))
-        return read(worker, scan)
+        return read(this, scan)
 
-    def end(worker: batch.Worker, scan: ScanInput, inferred: batch.Inferred) -> Segmentation:
+    def end(this: Worker, scan: ScanInput, inferred: Inferred) -> Segmentation:
         with lock:
             in_work.remove(scan.key)
-        return finish(worker, scan, inferred)
+        return finish(this, scan, inferred)
 
-    one = batch.memory_estimate(batch.grid_of_file(phantom_ct))
+    one = memory_estimate(grid_of_file(phantom_ct))
     monkeypatch.setattr(batch, "memory_for_scans", lambda: 2 * one)
-    monkeypatch.setattr(batch, "lanes", lambda _: 4)
-    monkeypatch.setattr(batch.Worker, "read", begin)
-    monkeypatch.setattr(batch.Worker, "finish", end)
+    monkeypatch.setattr(worker, "lanes", lambda _: 4)
+    monkeypatch.setattr(Worker, "read", begin)
+    monkeypatch.setattr(Worker, "finish", end)
     instead_of_networks += [None] * 8
     scans = [ScanInput(f"exam5-{i}", phantom_ct) for i in range(8)]
     items = list(segmenter(network_dir, tmp_path).segment(scans))
@@ -352,7 +355,7 @@ def test_reading_and_handing_over_run_beside_inference(monkeypatch, network_dir,
     met = []
 
     def meet(step: str) -> Callable[..., object]:
-        def act(worker: object, scan: ScanInput, *given: object) -> object:
+        def act(_: object, scan: ScanInput, *given: object) -> object:
             if step == "infer":
                 given[0].result()  # type: ignore[attr-defined]
             number = int(scan.key.removeprefix("exam5-"))
@@ -363,7 +366,7 @@ def test_reading_and_handing_over_run_beside_inference(monkeypatch, network_dir,
         return act
 
     for step in ("read", "infer", "finish"):
-        monkeypatch.setattr(batch.Worker, step, meet(step))
+        monkeypatch.setattr(Worker, step, meet(step))
     scans = [ScanInput(f"exam5-{i}", tmp_path) for i in range(6)]
     assert len(list(segmenter(network_dir, tmp_path).segment(scans))) == 6
     assert sorted(met) == [0, 1, 2]
@@ -380,7 +383,7 @@ def test_stopping_early_leaves_no_thread(instead_of_networks, network_dir, tmp_p
 
 def test_air_has_no_vertebra_and_says_so(instead_of_networks, network_dir, tmp_path, monkeypatch, phantom_ct):
     empty = Prediction(np.zeros((64, 64, 98), np.uint8), None)
-    monkeypatch.setattr(batch, "predict", lambda *_, **__: empty)
+    monkeypatch.setattr(worker, "predict", lambda *_, **__: empty)
     item = next(segmenter(network_dir, tmp_path).segment([ScanInput("exam5-1", phantom_ct)]))
     assert isinstance(item, Segmentation)
     assert item.reason == "empty_segmentation"
@@ -392,7 +395,7 @@ def test_a_flipped_file_is_turned_before_a_network_sees_it(
     def bone(volume: Volume, *_: object, **__: object) -> Prediction:
         return Prediction(np.where(volume.data > 200, np.uint8(TOTAL_NUMBERS["vertebrae_T5"]), 0), None)
 
-    monkeypatch.setattr(batch, "predict", bone)
+    monkeypatch.setattr(worker, "predict", bone)
     ct, turn = phantom.ct, np.diag([-1.0, -1.0, 1.0, 1.0])
     turn[:2, 3] = np.array(ct.data.shape[:2]) - 1
     path = tmp_path / "lps.nii.gz"
