@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -155,8 +155,7 @@ class _Drawn(Progress):
 
 def describe(report: Report, workspace: Workspace) -> None:
     """Print what a run did, what failed and what cannot be measured, by name."""
-    for problem in report.problems:
-        click.echo(f"Not a scan: {problem}")
+    tell_problems(report.problems)
     tell_held(report.held)
     built = {asset: len(keys) for asset, keys in report.materialized.items()}
     click.echo(
@@ -171,6 +170,14 @@ def describe(report: Report, workspace: Workspace) -> None:
     for asset, codes in report.failed.items():
         for key in codes:
             click.echo(f"Failed: {asset} {key}: {report.messages[(asset, key)]}")
+
+
+def tell_problems(problems: Sequence[StudyError]) -> None:
+    """Print which files and folders are no scans, and which exams are away."""
+    for problem in problems[:MAX_SHOWN]:
+        click.echo(f"Problem: {problem}")
+    if len(problems) > MAX_SHOWN:
+        click.echo(f"... and {len(problems) - MAX_SHOWN} more; `paraspinal check` names all of them")
 
 
 def tell_held(held: Mapping[tuple[str, str | None], str]) -> None:
@@ -198,7 +205,8 @@ def status(study: StudyPlace, as_json: bool) -> None:
         assessment = Staleness(workspace, index, scans, incoming.held).assess()
     content = status_content(assessment)
     if as_json:
-        click.echo(json.dumps({"assets": content}))
+        problems = [str(problem) for problem in incoming.problems]
+        click.echo(json.dumps({"assets": content, "problems": problems}))
         return
     table = Table(box=None, pad_edge=False)
     for title in ("asset", *State):
@@ -206,6 +214,7 @@ def status(study: StudyPlace, as_json: bool) -> None:
     for name, counts in content.items():
         table.add_row(name, *(str(counts[state] or "") for state in State))
     Console().print(table)
+    tell_problems(incoming.problems)
     tell_held(incoming.held)
     for name, counts in content.items():
         for reason in counts["reasons"][:3]:

@@ -99,6 +99,13 @@ def test_a_missing_study_file_is_exit_2(tmp_path: Path) -> None:
     assert "no study file" in result.output
 
 
+def test_status_names_files_that_are_no_scans(study: Path) -> None:
+    (study / "incoming" / "exam5" / "bad id.nii.gz").write_bytes(b"")
+    assert "Problem: [E-STUDY-10]" in paraspinal("status", study).output
+    (problem,) = json.loads(paraspinal("status", study, "--json").stdout.splitlines()[-1])["problems"]
+    assert "'xxx xx'" in problem
+
+
 def test_an_unknown_asset_or_exam_is_exit_2(study: Path) -> None:
     assert paraspinal("run", study, "--select", "muscles").exit_code == 2
     assert paraspinal("run", study, "--exam", "exam9").exit_code == 2
