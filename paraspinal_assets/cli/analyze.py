@@ -41,6 +41,13 @@ PATH = click.Path(path_type=Path)
     help="Missing values: medians of predictors (default), of outcomes too as the original, multiple, or none. "
     "The comparison of medians, complete cases and multiple imputation is made in any case.",
 )
+@click.option(
+    "--reference",
+    "references",
+    multiple=True,
+    metavar="COLUMN=LEVEL",
+    help="Level of a category that the others are compared with; default: the first in alphabetical order.",
+)
 def analyze_command(
     table: Path,
     out: Path,
@@ -48,6 +55,7 @@ def analyze_command(
     study: StudyPlace | None,
     folds: Path | None,
     impute: str | None,
+    references: tuple[str, ...],
 ) -> None:
     """The whole statistics on a flat table, without imaging."""
     if preset is not None and study is not None:
@@ -58,6 +66,8 @@ def analyze_command(
     if impute is not None:
         copies = max(2, spec.imputations) if impute == "multiple" else spec.imputations
         spec = spec.changed(imputation=impute, imputations=copies)
+    if references:
+        spec = spec.changed(references={**spec.references, **dict(map(_reference, references))})
     values = read_csv(table)
     tables = analyze(values, spec, folds=None if folds is None else _folds(folds))
     written = write_tables(out, tables)
@@ -91,6 +101,15 @@ def _of_study(study: StudyPlace) -> tuple[AnalysisSpec, dict[str, Any]]:
 
     settings = study.load()
     return analysis_spec(settings), {"study": settings.name, "synthetic": settings.synthetic}
+
+
+def _reference(words: str) -> tuple[str, str]:
+    column, equals, level = words.partition("=")
+    if not (column and equals and level):
+        raise StudyError(
+            "E-STUDY-05", f"--reference {words!r} names no level", "write --reference COLUMN=LEVEL"
+        )
+    return column, level
 
 
 def _folds(path: Path) -> pd.Series[Any]:

@@ -15,6 +15,7 @@ from paraspinal_assets.statistics.formula import Formula
 from paraspinal_assets.statistics.imputation import impute_median
 from paraspinal_assets.statistics.models import coerce_columns, infer_kind
 from paraspinal_assets.statistics.problems import Problem
+from paraspinal_assets.statistics.reference_levels import with_references
 from paraspinal_assets.statistics.spec import AnalysisSpec
 
 _SHOULD_BE = {"number": "a number", "binary": "0 or 1"}
@@ -91,6 +92,8 @@ def prepare(
     ]
     identifier = spec.find_identifier([str(c) for c in table.columns])
     observed = typed.table.drop(columns=[identifier] if identifier in table.columns else [])
+    observed, found = with_references(observed, spec.references)
+    problems += found
     problems += [
         Problem("table", c, "E-STAT-EMPTY", f"{c!r} has no value in any row.")
         for c in used

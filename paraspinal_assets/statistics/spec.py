@@ -38,6 +38,8 @@ class AnalysisSpec:
         Model name to right-hand side (see `formula`).
     columns
         Kind of each column; those not named are numbers if they look so, else categories.
+    references
+        Category to the level that the others are compared with; default: R's, the first of its order.
     identifier
         Column with one value per row; default: the first of `IDENTIFIERS` that the table has.
     treatment, benchmark, benchmark_strengths, sensitivity_model
@@ -71,6 +73,7 @@ class AnalysisSpec:
     linear_models: Mapping[str, str] = field(default_factory=lambda: dict(LINEAR_MODELS))
     fracture_models: Mapping[str, str] = field(default_factory=lambda: dict(FRACTURE_MODELS))
     columns: Mapping[str, ColumnKind] = field(default_factory=lambda: dict(MESA_COLUMNS))
+    references: Mapping[str, str] = field(default_factory=dict)
     identifier: str | None = None
     treatment: str = ATTENUATION
     benchmark: str = "Bisphosphonates"

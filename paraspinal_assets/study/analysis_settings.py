@@ -60,6 +60,11 @@ class AnalysisSettings(Settings):
         "bisphosphonates", description="Covariate that the sensitivity analysis compares with."
     )
     sensitivity_model: str = Field("model5", description="Linear model of the sensitivity analysis.")
+    reference_levels: dict[str, str] = Field(
+        default_factory=dict,
+        description="Category -> level that the others are compared with, such as `sex: Female`. Absent: the "
+        "first in alphabetical order, as in R.",
+    )
     risk_cuts: tuple[float, ...] = Field(
         (0.03, 0.10), description="Cut points of the risk classes of the NRI."
     )

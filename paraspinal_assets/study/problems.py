@@ -94,12 +94,19 @@ def _unknown_options(study: Study, known: set[str]) -> list[str]:
     options = study.analysis
     found = []
     for key in sorted(
-        options.model_fields_set & {"exposure", "benchmark", "subgroups", "subgroup_covariates"}
+        options.model_fields_set
+        & {"exposure", "benchmark", "reference_levels", "subgroups", "subgroup_covariates"}
     ):
         value = getattr(options, key)
         unknown = sorted({value} - known if isinstance(value, str) else set(value) - known)
         if unknown:
             found.append(f"analysis.{key}: no clinical column is named {', '.join(unknown)}")
+    columns = [item for table in study.clinical.tables.values() for item in table.columns.items()]
+    for name, column in columns:
+        level, values = options.reference_levels.get(name), column.values
+        allowed = values.values() if isinstance(values, dict) else values
+        if level is not None and allowed is not None and level not in allowed:
+            found.append(f"analysis.reference_levels: {name} has no value {level!r}")
     model = options.sensitivity_model
     if "sensitivity_model" in options.model_fields_set and model not in study.models.linear:
         found.append(f"analysis.sensitivity_model: no model of models.linear is named {model}")

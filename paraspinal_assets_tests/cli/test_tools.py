@@ -97,8 +97,12 @@ def test_analyze_reproduces_the_reference_cohort(tmp_path: Path) -> None:
         folds,
         "--impute",
         "original",
+        "--reference",
+        "Race=White",
     )
     assert result.exit_code == 0, result.output
+    terms = set(pd.read_csv(tmp_path / "linear_coefficients.csv")["term"])
+    assert {term for term in terms if term.startswith("Race")} == {"RaceBlack", "RaceChinese", "RaceHispanic"}
     fit = pd.read_csv(tmp_path / "linear_fit.csv").set_index("model")
     auc = pd.read_csv(tmp_path / "auc.csv").set_index(["model", "estimate"])
     assert list(fit.index) == [f"model{i}" for i in range(1, 7)]
@@ -154,6 +158,14 @@ def test_analyze_refuses_an_unknown_preset(tmp_path: Path) -> None:
     result = paraspinal("analyze", STATISTICS / "A.csv", "--out", tmp_path / "out", "--preset", "mesa")
     assert result.exit_code == 2
     assert "'mesa' is not 'paraspinal-mesa'" in result.output
+
+
+def test_analyze_refuses_a_reference_without_a_level(tmp_path: Path) -> None:
+    result = paraspinal(
+        "analyze", STATISTICS / "A.csv", "--out", tmp_path / "out", "--reference", "Race White"
+    )
+    assert result.exit_code == 2
+    assert "write --reference COLUMN=LEVEL" in result.output
 
 
 def test_analyze_does_not_load_dagster() -> None:

@@ -65,12 +65,22 @@ def test_scans_without_the_masks_that_are_to_be_imported_are_named(tmp_path):
 def test_options_of_the_analysis_that_name_nothing_are_told(tmp_path):
     for exam in ("exam5", "exam6"):
         (tmp_path / "dicom" / exam).mkdir(parents=True)
-    (tmp_path / "people.csv").write_text("participant,bmi\n1001,20\n")
+    (tmp_path / "people.csv").write_text("participant,bmi,sex\n1001,20,Female\n")
     models = {"linear": {"m": "bmi"}, "fracture": {}}
-    options = {"exposure": "volume", "subgroups": ["bmi", "race"], "sensitivity_model": "model5"}
-    found = check_study(study(models=models, analysis=options), StudyStore(tmp_path).inputs).problems
+    options = {
+        "exposure": "volume",
+        "reference_levels": {"sex": "Women", "race": "White"},
+        "subgroups": ["bmi", "race"],
+        "sensitivity_model": "model5",
+    }
+    columns = {"bmi": {}, "sex": {"type": "category", "values": ["Female", "Male"]}}
+    tables = {"people": {"file": "people.csv", "columns": columns}}
+    checked = study(tables, models=models, analysis=options)
+    found = check_study(checked, StudyStore(tmp_path).inputs).problems
     assert found == (
+        "analysis.reference_levels: no clinical column is named race",
         "analysis.subgroups: no clinical column is named race",
+        "analysis.reference_levels: sex has no value 'Women'",
         "analysis.sensitivity_model: no model of models.linear is named model5",
     )
-    assert check_study(study(models=models), StudyStore(tmp_path).inputs).problems == ()
+    assert check_study(study(tables, models=models), StudyStore(tmp_path).inputs).problems == ()

@@ -14,6 +14,7 @@ from paraspinal_assets.defs.analysis.spec import (
     analysis_spec,
     columns_read,
     problems_of,
+    reference_levels,
 )
 from paraspinal_assets.defs.table_asset import TableContext, Tables, table_asset
 from paraspinal_assets.defs.table_metadata import preview
@@ -69,6 +70,7 @@ def _sensitivity(study: Study) -> list[Any]:
     code_version="5",
     kinds={"statsmodels", "duckdb"},
     settings=lambda study: {
+        **reference_levels(study),
         "linear models": study.models.linear,
         "imputation": _imputation(study),
         "sensitivity": _sensitivity(study),  # its problems are in regression_problems
@@ -100,6 +102,7 @@ def _copies(context: TableContext) -> int:
     code_version="4",
     kinds={"statsmodels", "duckdb"},
     settings=lambda study: {
+        **reference_levels(study),
         "models": study.models,
         "imputation": _imputation(study),
         "fracture": study.clinical.fracture,
@@ -116,6 +119,7 @@ def model_comparison(context: TableContext) -> Tables:
     code_version="2",
     kinds={"python", "duckdb"},
     settings=lambda study: {
+        **reference_levels(study),
         "linear models": study.models.linear,
         "imputation": _imputation(study),
         "sensitivity": _sensitivity(study),
@@ -137,6 +141,7 @@ def _folds(study: Study) -> list[Any]:
     code_version="5",
     kinds={"statsmodels", "duckdb"},
     settings=lambda study: {
+        **reference_levels(study),
         "fracture models": study.models.fracture,
         "fracture": study.clinical.fracture,
         "imputation": _imputation(study),
@@ -155,6 +160,7 @@ def fracture_models(context: TableContext) -> Tables:
     code_version="5",
     kinds={"scikitlearn", "duckdb"},
     settings=lambda study: {
+        **reference_levels(study),
         "fracture models": study.models.fracture,
         "fracture": study.clinical.fracture,
         "imputation": _imputation(study),
@@ -256,6 +262,7 @@ def longitudinal(context: TableContext) -> Tables:
     code_version="5",
     kinds={"statsmodels", "duckdb"},
     settings=lambda study: {
+        **reference_levels(study),
         "imputation": _imputation(study),
         "subgroups": [study.analysis.exposure, study.analysis.subgroups, study.analysis.subgroup_covariates],
         "fracture": study.clinical.fracture,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from paraspinal_assets.errors import StatisticsError
 from paraspinal_assets.study.database import Database
@@ -44,6 +44,7 @@ def analysis_spec(study: Study) -> AnalysisSpec:
         linear_models=study.models.linear,
         fracture_models=study.models.fracture,
         columns=kinds,
+        references=options.reference_levels,
         identifier="participant",
         treatment=options.exposure,
         benchmark=options.benchmark,
@@ -58,6 +59,12 @@ def analysis_spec(study: Study) -> AnalysisSpec:
         subgroups=options.subgroups,
         subgroup_covariates=options.subgroup_covariates,
     )
+
+
+def reference_levels(study: Study) -> dict[str, Any]:
+    """The part of the study file, where it names any: results of studies that do not stay as they are."""
+    named = study.analysis.reference_levels
+    return {"reference levels": named} if named else {}
 
 
 def columns_read(spec: AnalysisSpec) -> list[str]:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
-from paraspinal_assets.defs.analysis.spec import EXPOSURES, analysed, analysis, analysis_spec, problems_of
+from paraspinal_assets.defs.analysis.spec import (
+    EXPOSURES,
+    analysed,
+    analysis,
+    analysis_spec,
+    problems_of,
+    reference_levels,
+)
 from paraspinal_assets.defs.cohort.checks import cohort_checks
 from paraspinal_assets.defs.cohort.clinical import clinical, clinical_columns, outcomes
 from paraspinal_assets.defs.event_index import Record
@@ -201,6 +208,7 @@ def quartile_cohort(context: TableContext) -> Tables:
     code_version="3",
     kinds={"python", "duckdb"},
     settings=lambda study: {
+        **reference_levels(study),
         "models": study.models,
         "imputation": study.analysis.imputation,
         "fracture": study.clinical.fracture,
