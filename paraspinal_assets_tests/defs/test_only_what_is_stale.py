@@ -126,11 +126,20 @@ def test_a_formula_reruns_the_models_and_no_scan(built: BuiltStudy) -> None:
     assert not {"cohort", "fracture_models", "auc", "subgroups", "contact_sheets"} & set(materialized)
 
 
-def test_another_benchmark_makes_stale_what_names_its_problems(built: BuiltStudy) -> None:
-    built.edit("study.yaml", "benchmark: age", "benchmark: sex")
+@pytest.mark.parametrize(
+    ("new", "names"),
+    [
+        ("benchmark: sex", {"regression", "sensitivity"}),  # whose problems name it
+        ("benchmark: age, reference_levels: {sex: Male}", ANALYSIS - {"longitudinal"} | {"table_one"}),
+    ],
+)
+def test_an_option_of_the_analysis_makes_stale_what_uses_it(
+    built: BuiltStudy, new: str, names: set[str]
+) -> None:
+    built.edit("study.yaml", "benchmark: age", new)
     standings = built.assess().standings
     stale = {asset for asset, keys in standings.items() for s in keys.values() if s.state is State.STALE}
-    assert stale == {"regression", "sensitivity"}
+    assert stale == names
 
 
 def test_fractures_that_are_no_outcome_any_more_make_stale_what_shows_them(built: BuiltStudy) -> None:
