@@ -12,12 +12,12 @@ import pandas as pd
 
 from paraspinal_assets.statistics import auc_tables, calibration, decision, reclassification, thresholds
 from paraspinal_assets.statistics.analysis_data import AnalysisData
+from paraspinal_assets.statistics.arrays import Vector
 from paraspinal_assets.statistics.diagnostics import logistic_problems
 from paraspinal_assets.statistics.logistic import LogisticFit, fit_logistic
 from paraspinal_assets.statistics.optimism import bootstrap_optimism
 from paraspinal_assets.statistics.problems import NO_ANSWER, Problem
 from paraspinal_assets.statistics.profile import profile_intervals
-from paraspinal_assets.statistics.rank import Vector
 from paraspinal_assets.statistics.resampling import out_of_fold, stratified_folds
 from paraspinal_assets.statistics.spec import AnalysisSpec
 from paraspinal_assets.statistics.tables import stack

@@ -12,12 +12,12 @@ import pandas as pd
 
 from paraspinal_assets.statistics.analysis_data import AnalysisData
 from paraspinal_assets.statistics.analysis_fracture import Predictions, fit_fracture_models, predict
+from paraspinal_assets.statistics.arrays import Vector
 from paraspinal_assets.statistics.imputation import impute_median
 from paraspinal_assets.statistics.linear import LinearFit, fit_linear
 from paraspinal_assets.statistics.logistic import LogisticFit, fit_logistic
 from paraspinal_assets.statistics.multiple_imputation import chained_imputations, pool
 from paraspinal_assets.statistics.problems import NO_ANSWER, Problem
-from paraspinal_assets.statistics.rank import Vector
 from paraspinal_assets.statistics.spec import AnalysisSpec
 from paraspinal_assets.statistics.tables import stack
 

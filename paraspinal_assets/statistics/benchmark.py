@@ -12,8 +12,8 @@ import pandas as pd
 from scipy import linalg
 
 from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics.arrays import Index, Matrix, Vector
 from paraspinal_assets.statistics.linear import LinearFit
-from paraspinal_assets.statistics.rank import Index, Matrix, Vector
 from paraspinal_assets.statistics.sensitivity import BOUND_COLUMNS, Treatment
 
 

@@ -17,10 +17,11 @@ from scipy import special, stats
 from statsmodels.nonparametric.smoothers_lowess import lowess
 
 from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics.arrays import Vector
 from paraspinal_assets.statistics.newton import maximise
 from paraspinal_assets.statistics.problems import Problem
 from paraspinal_assets.statistics.quartiles import quantile7
-from paraspinal_assets.statistics.roc import BoolArray, FloatArray, complete_rows
+from paraspinal_assets.statistics.scores import complete_risks
 
 LOWESS_SPAN: Final = 2 / 3
 """Share of rows in each local fit of the smooth curve, R's default."""
@@ -63,16 +64,9 @@ class HosmerLemeshow:
     chi2: float
     df: int
     p: float
-    observed: FloatArray
-    expected: FloatArray
-    n: FloatArray
-
-
-def _risks(outcome: ArrayLike, risk: ArrayLike) -> tuple[BoolArray, FloatArray]:
-    cases, (values,), _ = complete_rows(outcome, risk)
-    if values.min() < 0 or values.max() > 1:
-        raise StatisticsError("E-STAT-RISK", "A predicted risk lies outside 0 to 1.", "Pass probabilities.")
-    return cases, values
+    observed: Vector
+    expected: Vector
+    n: Vector
 
 
 def calibration_line(outcome: ArrayLike, risk: ArrayLike) -> CalibrationLine:
@@ -84,11 +78,11 @@ def calibration_line(outcome: ArrayLike, risk: ArrayLike) -> CalibrationLine:
     ------
     StatisticsError
         E-STAT-CONSTANT if all risks are the same: there is no slope. E-STAT-SEPARATED if they separate the
-        classes, so that it is infinite. Otherwise as `complete_rows`.
+        classes, so that it is infinite. Otherwise as `complete_risks`.
 
     Source: rms ``val.prob``.
     """
-    cases, values = _risks(outcome, risk)
+    cases, (values,) = complete_risks(outcome, risk)
     inside = (values > 0) & (values < 1)
     y, logit = cases[inside].astype(np.float64), special.logit(values[inside])
     if y.size == 0 or np.ptp(logit) == 0:
@@ -125,7 +119,7 @@ def calibration_curve(outcome: ArrayLike, risk: ArrayLike) -> pd.DataFrame:
     Source: R ``lowess(p, y, iter = 0)`` as in rms ``val.prob``; flexible curve of Van Calster et al.,
     J Clin Epidemiol 2016;74:167.
     """
-    cases, values = _risks(outcome, risk)
+    cases, (values,) = complete_risks(outcome, risk)
     order = np.argsort(values, kind="stable")
     x, y = values[order], cases[order].astype(np.float64)
     if x[0] == x[-1]:
@@ -163,7 +157,7 @@ def brier(outcome: ArrayLike, risk: ArrayLike) -> dict[str, float]:
 
     ``log_loss`` is infinite if a risk of 0 or 1 is wrong.
     """
-    cases, p = _risks(outcome, risk)
+    cases, (p,) = complete_risks(outcome, risk)
     y = cases.astype(np.float64)
     score = float(np.mean((p - y) ** 2))
     largest = float(y.mean() * (1 - y.mean()))
@@ -199,13 +193,13 @@ def hosmer_lemeshow(
     StatisticsError
         E-STAT-GROUPS if fewer than three groups remain or a group expects no event, or only events.
     """
-    cases, p = _risks(outcome, risk)
+    cases, (p,) = complete_risks(outcome, risk)
     edges = np.unique(quantile7(p, np.arange(groups + 1) / groups))
     place = np.clip(np.searchsorted(edges, p, side="left") - 1, 0, None)
     count = max(edges.size - 1, 1)
     n = np.bincount(place, minlength=count).astype(np.float64)
-    observed: FloatArray = np.bincount(place, cases.astype(np.float64), minlength=count).astype(np.float64)
-    expected: FloatArray = np.bincount(place, p, minlength=count).astype(np.float64)
+    observed: Vector = np.bincount(place, cases.astype(np.float64), minlength=count).astype(np.float64)
+    expected: Vector = np.bincount(place, p, minlength=count).astype(np.float64)
     variance = expected * (1 - expected / np.maximum(n, 1))
     if count < 3 or (variance <= 0).any():
         raise StatisticsError(
@@ -229,7 +223,7 @@ def calibration_table(
     rows: list[dict[str, object]] = []
     problems: list[Problem] = []
     for model, risk in risks.items():
-        cases, _ = _risks(outcome, risk)
+        cases, _ = complete_risks(outcome, risk)
         row: dict[str, object] = {
             "model": model,
             "estimate": estimate,

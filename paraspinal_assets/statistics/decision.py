@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from paraspinal_assets.errors import StatisticsError
-from paraspinal_assets.statistics.roc import complete_rows
+from paraspinal_assets.statistics.scores import complete_risks
 
 THRESHOLDS: Final = tuple(round(0.01 * k, 2) for k in range(1, 51))
 """Threshold probabilities 0.01 to 0.50: no one would treat for a fracture only above even odds."""
@@ -49,9 +49,7 @@ def decision_curve(
             "A threshold probability lies outside (0, 1).",
             "Give thresholds between 0 and 1.",
         )
-    cases, (values,), _ = complete_rows(outcome, risk)
-    if values.min() < 0 or values.max() > 1:
-        raise StatisticsError("E-STAT-RISK", "A predicted risk lies outside 0 to 1.", "Pass probabilities.")
+    cases, (values,) = complete_risks(outcome, risk)
     n, odds = cases.size, limits / (1 - limits)
     of_cases, of_controls = np.sort(values[cases]), np.sort(values[~cases])
     tp = of_cases.size - np.searchsorted(of_cases, limits, "left")

@@ -14,14 +14,9 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from paraspinal_assets.errors import StatisticsError
-from paraspinal_assets.statistics.roc import (
-    BoolArray,
-    Direction,
-    DirectionRule,
-    FloatArray,
-    auto_direction,
-    complete_rows,
-)
+from paraspinal_assets.statistics.arrays import Mask, Vector
+from paraspinal_assets.statistics.roc import Direction, DirectionRule, auto_direction
+from paraspinal_assets.statistics.scores import complete_rows
 
 Alternative = Literal["two.sided", "less", "greater"]
 
@@ -68,11 +63,11 @@ class _Components:
     """Structural components: ``of_cases`` shape ``(n_cases,)``, ``of_controls`` ``(n_controls,)``."""
 
     auc: float
-    of_cases: FloatArray
-    of_controls: FloatArray
+    of_cases: Vector
+    of_controls: Vector
 
 
-def _placements(of: FloatArray, among: FloatArray) -> FloatArray:
+def _placements(of: Vector, among: Vector) -> Vector:
     """Share of ``among`` below each value of ``of``, ties one half; in the order of ``of``."""
     order = np.argsort(of)
     ordered, reference = of[order], np.sort(among)
@@ -83,14 +78,14 @@ def _placements(of: FloatArray, among: FloatArray) -> FloatArray:
     return out
 
 
-def _components(cases: BoolArray, score: FloatArray, direction: Direction) -> _Components:
+def _components(cases: Mask, score: Vector, direction: Direction) -> _Components:
     signed = score if direction == "<" else -score
     of_cases = _placements(signed[cases], signed[~cases])
     of_controls = 1.0 - _placements(signed[~cases], signed[cases])
     return _Components(float(of_cases.mean()), of_cases, of_controls)
 
 
-def _variance(of_cases: FloatArray, of_controls: FloatArray) -> float:
+def _variance(of_cases: Vector, of_controls: Vector) -> float:
     """DeLong variance from structural components; refuses a class with a single row."""
     if min(of_cases.size, of_controls.size) < 2:
         raise StatisticsError(
@@ -109,7 +104,7 @@ def _notes(auc: float, constant: bool, name: str = "The score") -> tuple[str, ..
     return ()
 
 
-def _resolve(rule: DirectionRule, cases: BoolArray, score: FloatArray) -> Direction:
+def _resolve(rule: DirectionRule, cases: Mask, score: Vector) -> Direction:
     return auto_direction(cases, score) if rule == "auto" else rule
 
 
@@ -134,7 +129,7 @@ def auc_estimate(
 
     Source: pROC ``var(method = "delong")``, ``ci.auc(method = "delong")``.
     """
-    cases, (values,), _ = complete_rows(outcome, score)
+    cases, (values,) = complete_rows(outcome, score)
     sense = _resolve(direction, cases, values)
     parts = _components(cases, values, sense)
     variance = _variance(parts.of_cases, parts.of_controls)
@@ -170,9 +165,9 @@ def compare_auc_paired(
     rules = direction if isinstance(direction, tuple) else (direction, direction)
     senses: list[Direction] = []
     for rule, score in zip(rules, (score_a, score_b), strict=True):
-        own_cases, (own,), _ = complete_rows(outcome, score)
+        own_cases, (own,) = complete_rows(outcome, score)
         senses.append(_resolve(rule, own_cases, own))
-    cases, columns, _ = complete_rows(outcome, score_a, score_b)
+    cases, columns = complete_rows(outcome, score_a, score_b)
     a, b = (_components(cases, v, s) for v, s in zip(columns, senses, strict=True))
     difference = a.auc - b.auc
     # The variance of the differences themselves: exactly 0 for equivalent scores, no cancellation.

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics.arrays import Index, Matrix, Vector
 from paraspinal_assets.statistics.formula import Formula, Term
-from paraspinal_assets.statistics.rank import Index, Matrix, Vector
 
 INTERCEPT = "(Intercept)"
 MAX_LEVELS = 200

@@ -12,11 +12,11 @@ import pandas as pd
 from scipy import linalg, stats
 from statsmodels.nonparametric.smoothers_lowess import lowess
 
+from paraspinal_assets.statistics.arrays import Index, Matrix, Vector
 from paraspinal_assets.statistics.design import INTERCEPT, Design
 from paraspinal_assets.statistics.linear import LinearFit
 from paraspinal_assets.statistics.logistic import LogisticFit
 from paraspinal_assets.statistics.problems import Problem
-from paraspinal_assets.statistics.rank import Index, Matrix, Vector
 
 ROW_COLUMNS = ("row", "fitted", "residual", "hat", "rstandard", "rstudent", "cooks_distance")
 TERM_COLUMNS = ("term", "df", "gvif", "vif")

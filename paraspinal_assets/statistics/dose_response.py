@@ -15,12 +15,12 @@ import pandas as pd
 from scipy import stats
 
 from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics.arrays import Vector
 from paraspinal_assets.statistics.formula import Formula
 from paraspinal_assets.statistics.linear import linear_model
 from paraspinal_assets.statistics.logistic import logistic_model
 from paraspinal_assets.statistics.problems import Problem
 from paraspinal_assets.statistics.quartiles import quantile7, quartile_number
-from paraspinal_assets.statistics.roc import FloatArray
 
 GROUP_COLUMNS: Final = (
     "exposure", "outcome", "quartile", "lower", "upper", "n", "value", "ci_low", "ci_high", "effect_scale",
@@ -119,7 +119,7 @@ def dose_response(
 def _blanks(
     exposure: str,
     outcome: str,
-    samples: Sequence[FloatArray],
+    samples: Sequence[Vector],
     effects: Sequence[Mapping[str, float]],
     trend: _Test,
     binary: bool,
@@ -137,13 +137,13 @@ def _blanks(
     yield Problem("dose_response", f"{exposure} on {outcome}", code, text)
 
 
-def _mean(x: FloatArray, level: float) -> tuple[float, float, float]:
+def _mean(x: Vector, level: float) -> tuple[float, float, float]:
     half = float(stats.t.isf((1 - level) / 2, x.size - 1)) * float(x.std(ddof=1)) / x.size**0.5
     mean = float(x.mean())
     return mean, mean - half, mean + half
 
 
-def _risk(x: FloatArray, level: float) -> tuple[float, float, float]:
+def _risk(x: Vector, level: float) -> tuple[float, float, float]:
     interval = stats.binomtest(int(x.sum()), x.size).proportion_ci(level, method="wilson")
     return float(x.mean()), float(interval.low), float(interval.high)
 
@@ -182,7 +182,7 @@ def _cell(table: pd.DataFrame, column: str) -> float:
     return float(table.loc[table["term"] == _TREND, column].to_numpy(dtype=np.float64)[0])
 
 
-def _mean_tests(samples: Sequence[FloatArray]) -> list[_Test]:
+def _mean_tests(samples: Sequence[Vector]) -> list[_Test]:
     k, n = len(samples), sum(s.size for s in samples)
     f, p = stats.f_oneway(*samples)
     h, h_p = stats.kruskal(*samples)
@@ -194,7 +194,7 @@ def _mean_tests(samples: Sequence[FloatArray]) -> list[_Test]:
     ]
 
 
-def _welch_anova(samples: Sequence[FloatArray]) -> tuple[float, float, float]:
+def _welch_anova(samples: Sequence[Vector]) -> tuple[float, float, float]:
     """F, denominator degrees of freedom and p of R's ``oneway.test``; NaN if a group does not vary."""
     k = len(samples)
     n = np.array([s.size for s in samples], dtype=np.float64)
@@ -210,7 +210,7 @@ def _welch_anova(samples: Sequence[FloatArray]) -> tuple[float, float, float]:
     return f, df, float(stats.f.sf(f, k - 1, df))
 
 
-def _binary_tests(samples: Sequence[FloatArray]) -> list[_Test]:
+def _binary_tests(samples: Sequence[Vector]) -> list[_Test]:
     n = np.array([s.size for s in samples], dtype=np.float64)
     events = np.array([s.sum() for s in samples])
     rate = events.sum() / n.sum()

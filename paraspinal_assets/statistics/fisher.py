@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike
 from scipy import optimize, special
 
 from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics.arrays import Matrix, Vector
 from paraspinal_assets.statistics.group_tests import without_empty
-from paraspinal_assets.statistics.roc import FloatArray
 
 TIE: Final = 1e-7
 """Tables less than this fraction more probable than the one observed count as equally probable (R)."""
@@ -68,22 +68,22 @@ def fisher_exact(table: ArrayLike, *, level: float = 0.95) -> FisherTest:
     return _two_by_two(counts, level)
 
 
-def _log_choose(n: FloatArray, k: FloatArray) -> FloatArray:
-    value: FloatArray = special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
+def _log_choose(n: Vector, k: Vector) -> Vector:
+    value: Vector = special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
     return value
 
 
-def _two_by_two(counts: FloatArray, level: float) -> FisherTest:
+def _two_by_two(counts: Matrix, level: float) -> FisherTest:
     x, row = counts[0, 0], counts[0].sum()
     first, second = counts[:, 0].sum(), counts[:, 1].sum()
     support = np.arange(max(0.0, row - second), min(row, first) + 1)
     log_density = _log_choose(first, support) + _log_choose(second, row - support)
     at = int(x - support[0])
 
-    def density(log_odds: float) -> FloatArray:
+    def density(log_odds: float) -> Vector:
         tilted = log_density + support * log_odds
         weights = np.exp(tilted - tilted.max())
-        scaled: FloatArray = weights / weights.sum()
+        scaled: Vector = weights / weights.sum()
         return scaled
 
     null = density(0.0)
@@ -106,7 +106,7 @@ def _odds(rising: Callable[[float], float]) -> float:
     return float(np.exp(optimize.brentq(rising, -reach, reach, xtol=1e-13, rtol=1e-13)))
 
 
-def _p_of_rows(counts: FloatArray) -> float:
+def _p_of_rows(counts: Matrix) -> float:
     """Two-sided p of an ``(r, 2)`` table: half tables of either half of the rows, joined by their sums.
 
     A table is a first column ``x`` with a given sum; its probability is a product over rows. All halves
@@ -135,8 +135,8 @@ def _p_of_rows(counts: FloatArray) -> float:
 
 
 def _half_tables(
-    rows: FloatArray, total: float, everyone: float, norm: float, floor: float
-) -> dict[float, FloatArray]:
+    rows: Vector, total: float, everyone: float, norm: float, floor: float
+) -> dict[float, Vector]:
     """Sum of the first column of some rows -> sorted logs of the products of all such half tables."""
     sums, logs = np.zeros(1), np.zeros(1)
     used = 0.0

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from paraspinal_assets.errors import StatisticsError
-from paraspinal_assets.statistics.roc import FloatArray, as_floats
+from paraspinal_assets.statistics.arrays import Matrix, Vector
+from paraspinal_assets.statistics.scores import as_floats
 
 EXACT_WILCOXON_BELOW: Final = 50
 """R takes the exact distribution if both groups are smaller than this and no value is tied."""
@@ -31,7 +32,7 @@ class GroupTest:
     ci_high: float | None = None
 
 
-def known(values: ArrayLike) -> FloatArray:
+def known(values: ArrayLike) -> Vector:
     """The values that are not missing, as floats."""
     x = as_floats(values)
     return x[~np.isnan(x)]
@@ -117,7 +118,7 @@ def wilcoxon(
     return GroupTest("Wilcoxon rank sum", w, float(min(2 * stats.norm.sf(abs(centred) / sigma), 1.0)))
 
 
-def without_empty(table: ArrayLike) -> FloatArray:
+def without_empty(table: ArrayLike) -> Matrix:
     """A table of counts without its empty rows and columns.
 
     Raises
@@ -125,7 +126,7 @@ def without_empty(table: ArrayLike) -> FloatArray:
     StatisticsError
         E-STAT-CONSTANT if one row or one column is left: nothing to compare.
     """
-    counts: FloatArray = np.asarray(table, dtype=np.float64)
+    counts: Matrix = np.asarray(table, dtype=np.float64)
     counts = counts[counts.sum(axis=1) > 0]
     counts = counts[:, counts.sum(axis=0) > 0]
     if min(counts.shape) < 2:
@@ -137,10 +138,10 @@ def without_empty(table: ArrayLike) -> FloatArray:
     return counts
 
 
-def expected_counts(table: ArrayLike) -> FloatArray:
+def expected_counts(table: ArrayLike) -> Matrix:
     """Counts expected under independence, empty rows and columns left out."""
     counts = without_empty(table)
-    expected: FloatArray = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / counts.sum()
+    expected: Matrix = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / counts.sum()
     return expected
 
 

@@ -16,9 +16,10 @@ import pandas as pd
 from scipy import linalg, stats
 
 from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics.arrays import Index, Matrix, Vector
 from paraspinal_assets.statistics.design import Design, build_design
 from paraspinal_assets.statistics.formula import Formula
-from paraspinal_assets.statistics.rank import LM_TOLERANCE, Index, Matrix, Vector, decompose
+from paraspinal_assets.statistics.rank import LM_TOLERANCE, decompose
 
 COEFFICIENT_COLUMNS = ("term", "estimate", "std_error", "t", "p", "ci_low", "ci_high", "aliased")
 FIT_COLUMNS = (

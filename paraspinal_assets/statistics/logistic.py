@@ -20,10 +20,11 @@ from scipy import linalg, optimize, special, stats
 
 from paraspinal_assets.errors import StatisticsError
 from paraspinal_assets.statistics import newton
+from paraspinal_assets.statistics.arrays import Index, Matrix, Vector
 from paraspinal_assets.statistics.design import Design, build_design
 from paraspinal_assets.statistics.formula import Formula
 from paraspinal_assets.statistics.newton import EPSILON, maximise, r_iterate, triangular
-from paraspinal_assets.statistics.rank import GLM_TOLERANCE, Index, Matrix, Vector, decompose
+from paraspinal_assets.statistics.rank import GLM_TOLERANCE, decompose
 
 COEFFICIENT_COLUMNS = (
     *("term", "log_odds", "std_error", "odds_ratio", "ci_low", "ci_high"),

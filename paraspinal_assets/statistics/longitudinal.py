@@ -13,10 +13,10 @@ import pandas as pd
 from scipy import stats
 
 from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics.arrays import Vector
 from paraspinal_assets.statistics.formula import Formula
 from paraspinal_assets.statistics.linear import linear_model
 from paraspinal_assets.statistics.problems import Problem
-from paraspinal_assets.statistics.roc import FloatArray
 
 CHANGE_COLUMNS: Final = (
     "participant", "measure", "baseline", "follow_up", "years", "change", "change_per_year", "reason",
@@ -175,7 +175,7 @@ def change_summary(changes: pd.DataFrame, *, level: float = 0.95) -> pd.DataFram
     return table.astype(dict.fromkeys(SUMMARY_COLUMNS[2:], "float64"))
 
 
-def _signed_rank_p(x: FloatArray) -> float:
+def _signed_rank_p(x: Vector) -> float:
     """Two-sided p-value of Wilcoxon's signed-rank test of differences, shape ``(n,)``, not all of them 0.
 
     Exact below 50 differences without ties or zeros; else normal, zeros left out, the variance corrected for

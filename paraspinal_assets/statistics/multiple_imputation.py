@@ -25,8 +25,8 @@ import pandas as pd
 from scipy import linalg, stats
 from scipy.spatial import cKDTree
 
+from paraspinal_assets.statistics.arrays import Index, Matrix, Vector
 from paraspinal_assets.statistics.design import column_levels, contrasts, is_numeric
-from paraspinal_assets.statistics.rank import Index, Matrix, Vector
 
 DONORS = 5
 DONOR_POOL = 10_000

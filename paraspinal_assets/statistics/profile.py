@@ -16,6 +16,7 @@ import numpy as np
 from scipy import linalg, special, stats
 
 from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics.arrays import Matrix, Vector
 from paraspinal_assets.statistics.logistic import (
     ON_THE_PLANE,
     LogisticFit,
@@ -23,7 +24,6 @@ from paraspinal_assets.statistics.logistic import (
     separating_direction,
 )
 from paraspinal_assets.statistics.newton import deviance, weighted_gram
-from paraspinal_assets.statistics.rank import Matrix, Vector
 
 ProfileMethod = Literal["auto", "spline", "exact"]
 

@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from paraspinal_assets.errors import StatisticsError
-from paraspinal_assets.statistics.roc import BoolArray, FloatArray, complete_rows
+from paraspinal_assets.statistics.arrays import Mask, Vector
+from paraspinal_assets.statistics.scores import complete_risks
 
 CUTOFFS: Final = (0.03, 0.10)
 """Risk limits between low, intermediate and high, where the study file names no others."""
@@ -76,14 +77,7 @@ class Discrimination:
     specificity_gain: float
 
 
-def _risks(outcome: ArrayLike, a: ArrayLike, b: ArrayLike) -> tuple[BoolArray, FloatArray, FloatArray]:
-    cases, (risk_a, risk_b), _ = complete_rows(outcome, a, b)
-    if min(risk_a.min(), risk_b.min()) < 0 or max(risk_a.max(), risk_b.max()) > 1:
-        raise StatisticsError("E-STAT-RISK", "A predicted risk lies outside 0 to 1.", "Pass probabilities.")
-    return cases, risk_a, risk_b
-
-
-def _net(cases: BoolArray, change: FloatArray) -> Reclassification:
+def _net(cases: Mask, change: Vector) -> Reclassification:
     n_events, n_nonevents = int(cases.sum()), int((~cases).sum())
     up, down = change > 0, change < 0
     up_e, down_e = float(up[cases].mean()), float(down[cases].mean())
@@ -107,11 +101,11 @@ def nri_continuous(outcome: ArrayLike, risk_a: ArrayLike, risk_b: ArrayLike) -> 
     Raises
     ------
     StatisticsError
-        E-STAT-RISK for a risk outside [0, 1], and as `complete_rows`.
+        As `complete_risks`.
 
     Source: Hmisc ``improveProb``.
     """
-    cases, a, b = _risks(outcome, risk_a, risk_b)
+    cases, (a, b) = complete_risks(outcome, risk_a, risk_b)
     return _net(cases, b - a)
 
 
@@ -127,7 +121,7 @@ def nri_categorical(
         raise StatisticsError(
             "E-STAT-RISK", f"No risk limits: {list(cutoffs)}.", "Give rising limits in (0, 1)."
         )
-    cases, a, b = _risks(outcome, risk_a, risk_b)
+    cases, (a, b) = complete_risks(outcome, risk_a, risk_b)
     class_a, class_b = np.searchsorted(limits, a, "right"), np.searchsorted(limits, b, "right")
     net = _net(cases, (class_b - class_a).astype(np.float64))
     k = limits.size + 1
@@ -142,7 +136,7 @@ def idi(outcome: ArrayLike, risk_a: ArrayLike, risk_b: ArrayLike) -> Discriminat
 
     Source: Hmisc ``improveProb`` (variance of the change in each class).
     """
-    cases, a, b = _risks(outcome, risk_a, risk_b)
+    cases, (a, b) = complete_risks(outcome, risk_a, risk_b)
     change = b - a
     if min(cases.sum(), (~cases).sum()) < 2:
         raise StatisticsError(

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from paraspinal_assets.statistics.roc import FloatArray, RocCurve, sensitivity_at
+from paraspinal_assets.statistics.arrays import Vector
+from paraspinal_assets.statistics.roc import RocCurve, sensitivity_at
 
 GRID_POINTS = 101
 """Specificities 0, 0.01, ..., 1."""
@@ -42,17 +43,17 @@ def roc_band(curve: RocCurve, *, level: float = 0.95, points: int = GRID_POINTS)
     )
 
 
-def _slope(curve: RocCurve, specificity: FloatArray) -> FloatArray:
+def _slope(curve: RocCurve, specificity: Vector) -> Vector:
     """Slope of the curve over a window that shrinks with the cube root of the smaller class."""
     half = max(MIN_WINDOW, 0.5 * min(curve.n_cases, curve.n_controls) ** (-1 / 3))
     above, below = np.minimum(specificity + half, 1.0), np.maximum(specificity - half, 0.0)
     rise = [sensitivity_at(curve, float(s)) for s in below]
     start = [sensitivity_at(curve, float(s)) for s in above]
-    slope: FloatArray = (np.asarray(rise) - np.asarray(start)) / (above - below)
+    slope: Vector = (np.asarray(rise) - np.asarray(start)) / (above - below)
     return slope
 
 
-def _wilson(rate: FloatArray, n: FloatArray, z: float) -> tuple[FloatArray, FloatArray]:
+def _wilson(rate: Vector, n: Vector, z: float) -> tuple[Vector, Vector]:
     scale = 1 + z**2 / n
     centre = (rate + z**2 / (2 * n)) / scale
     half = z * np.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2)) / scale

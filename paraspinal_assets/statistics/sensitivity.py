@@ -17,8 +17,8 @@ import pandas as pd
 from scipy import stats
 
 from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics.arrays import Matrix, Vector
 from paraspinal_assets.statistics.linear import LinearFit
-from paraspinal_assets.statistics.rank import Matrix, Vector
 
 SENSITIVITY_COLUMNS = (
     *("model", "treatment", "estimate", "std_error", "t", "df", "partial_r2", "partial_f2"),

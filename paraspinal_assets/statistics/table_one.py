@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics.arrays import Matrix, Vector
 from paraspinal_assets.statistics.design import column_levels, level_name
 from paraspinal_assets.statistics.fisher import fisher_exact
 from paraspinal_assets.statistics.group_tests import (
@@ -25,7 +26,6 @@ from paraspinal_assets.statistics.group_tests import (
 )
 from paraspinal_assets.statistics.problems import Problem
 from paraspinal_assets.statistics.quartiles import quantile7
-from paraspinal_assets.statistics.roc import FloatArray
 
 COLUMNS: Final = ("variable", "level", "low", "high", "overall", "missing", "test", "p", "smd")
 
@@ -148,7 +148,7 @@ def _is_category(column: pd.Series, stated: bool) -> bool:
     return len(distinct) <= MAX_CODES and all(float(v).is_integer() for v in distinct)
 
 
-def _measure_rows(variable: str, a: FloatArray, b: FloatArray) -> list[_Row]:
+def _measure_rows(variable: str, a: Vector, b: Vector) -> list[_Row]:
     both = np.concatenate([a, b])
     columns = {"low": _summary(a), "high": _summary(b), "overall": _summary(both)}
     return [
@@ -157,7 +157,7 @@ def _measure_rows(variable: str, a: FloatArray, b: FloatArray) -> list[_Row]:
     ]
 
 
-def _summary(x: FloatArray) -> dict[str, float | None]:
+def _summary(x: Vector) -> dict[str, float | None]:
     if x.size == 0:
         return dict.fromkeys(("mean", "sd", "median", "q1", "q3"))
     q1, median, q3 = quantile7(x, (0.25, 0.5, 0.75)).tolist()
@@ -175,7 +175,7 @@ def _category_rows(variable: str, column: pd.Series, is_low: np.ndarray, is_high
     ]
 
 
-def _category_test(counts: FloatArray, choice: CategoricalTest) -> GroupTest:
+def _category_test(counts: Matrix, choice: CategoricalTest) -> GroupTest:
     exact = choice == "fisher" or (choice == "auto" and expected_counts(counts).min() < SMALL_EXPECTED)
     if exact:
         try:
@@ -186,14 +186,14 @@ def _category_test(counts: FloatArray, choice: CategoricalTest) -> GroupTest:
     return chi_squared(counts, continuity=choice != "chi_squared_uncorrected")
 
 
-def _measure_smd(a: FloatArray, b: FloatArray) -> float | None:
+def _measure_smd(a: Vector, b: Vector) -> float | None:
     if min(a.size, b.size) < 2:
         return None
     spread = float(np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2))
     return float(a.mean() - b.mean()) / spread if spread > 0 else None
 
 
-def _category_smd(counts: FloatArray) -> float | None:
+def _category_smd(counts: Matrix) -> float | None:
     """Distance of the two vectors of level shares, the first level left out, in their mean covariance."""
     totals = counts.sum(axis=0)
     if totals.min() == 0 or len(counts) < 2:

@@ -12,15 +12,8 @@ from numpy.typing import ArrayLike
 
 from paraspinal_assets.errors import StatisticsError
 from paraspinal_assets.statistics.problems import Problem
-from paraspinal_assets.statistics.roc import (
-    Direction,
-    DirectionRule,
-    RocCurve,
-    as_floats,
-    binary_outcome,
-    complete_rows,
-    roc_curve,
-)
+from paraspinal_assets.statistics.roc import Direction, DirectionRule, RocCurve, roc_curve
+from paraspinal_assets.statistics.scores import as_floats, binary_outcome, complete_rows
 
 RULES: Final = (
     "0.5",
@@ -197,7 +190,7 @@ def confusion_by_rule(
     """
     if _is_rate(rule):
         return confusion_at(outcome, score, float(rule))
-    cases, (values,), _ = complete_rows(outcome, score)
+    cases, (values,) = complete_rows(outcome, score)
     if rule == "prevalence":
         return confusion_at(cases, values, float(cases.mean()))
     curve = roc_curve(cases, values, direction=direction)
