@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from paraspinal_assets.errors import StudyError
 from paraspinal_assets.report.figure_files import figure_files
 from paraspinal_assets.report.study_report import analysis_report
 from paraspinal_assets.statistics.analysis import analyze
+from paraspinal_assets.statistics.imputation import ImputationMode
 from paraspinal_assets.statistics.spec import AnalysisSpec
 from paraspinal_assets.study.place import StudyPlace
 from paraspinal_assets.study.store import StudyStore
@@ -47,7 +49,7 @@ def analyze_command(
     preset: str | None,
     study: StudyPlace | None,
     folds: Path | None,
-    impute: str | None,
+    impute: ImputationMode | None,
 ) -> None:
     """The whole statistics on a flat table, without imaging."""
     if preset is not None and study is not None:
@@ -57,7 +59,7 @@ def analyze_command(
     spec, about = (AnalysisSpec(), {"study": "Analysis of a table"}) if study is None else _of_study(study)
     if impute is not None:
         copies = max(2, spec.imputations) if impute == "multiple" else spec.imputations
-        spec = spec.changed(imputation=impute, imputations=copies)
+        spec = replace(spec, imputation=impute, imputations=copies)
     values = read_csv(table)
     tables = analyze(values, spec, folds=None if folds is None else _folds(folds))
     written = write_tables(out, tables)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy.typing as npt
 import pandas as pd
 
@@ -97,7 +99,7 @@ def analyze(
                 problems.append(Problem("imputation", "", "W-STAT-POOLED", NOT_POOLED))
                 if spec.bootstrap and fits:
                     problems.append(Problem("optimism", "", "W-STAT-POOLED", NO_OPTIMISM))
-                    spec = spec.changed(bootstrap=0)
+                    spec = replace(spec, bootstrap=0)
 
     del linear_fits
     made, found = performance_tables(predictions, fits, spec)

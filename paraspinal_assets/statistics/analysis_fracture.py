@@ -125,8 +125,8 @@ def coefficient_tables(fits: Mapping[str, LogisticFit], spec: AnalysisSpec) -> t
     parts = []
     for model, fit in fits.items():
         problems += logistic_problems(model, fit)
-        limits = profile_intervals(fit, level=spec.level, method=spec.profile)
-        parts.append(fit.coefficient_table(limits, level=spec.level).assign(model=model))
+        limits = profile_intervals(fit, method=spec.profile)
+        parts.append(fit.coefficient_table(limits).assign(model=model))
     return {"logistic_coefficients": stack("logistic_coefficients", parts)}, problems
 
 
@@ -143,13 +143,13 @@ def performance_tables(
         ranked = {"estimate": estimate, "direction": "<" if estimate == "out_of_fold" else "auto"}
         for model, risk in risks.items():
             one = {model: risk}
-            collect("auc", model, auc_tables.auc_table, y, one, **ranked, level=spec.level)
+            collect("auc", model, auc_tables.auc_table, y, one, **ranked)
             collect("partial_auc", model, auc_tables.partial_auc_table, y, one, **ranked)
             collect("thresholds", model, thresholds.thresholds_table, y, one, **ranked)
             collect("calibration", model, calibration.calibration_table, y, one, estimate=estimate)
             collect("decision_curve", model, decision.decision_table, y, one, estimate=estimate)
             collect("roc_curve", model, auc_tables.curve_table, y, one, **ranked)
-            collect("roc_band", model, auc_tables.band_table, y, one, **ranked, level=spec.level)
+            collect("roc_band", model, auc_tables.band_table, y, one, **ranked)
         for a, b in combinations(risks, 2):
             pair = {a: risks[a], b: risks[b]}
             collect("auc_comparison", f"{a} against {b}", auc_tables.comparison_table, y, pair, **ranked)

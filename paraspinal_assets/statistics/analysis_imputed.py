@@ -66,9 +66,9 @@ def compare_imputations(
     if spec.imputation not in ("predictors", "multiple"):
         median, _ = impute_median(data.observed, "predictors", outcomes=spec.outcomes)
         fitted = _fits(data, spec, median)
-    parts = [_single(key, "median", fit, spec.level) for key, fit in fitted.items()]
+    parts = [_single(key, "median", fit) for key, fit in fitted.items()]
     for key, fit in _fits(data, spec, data.observed).items():
-        parts.append(_single(key, "complete_case", fit, spec.level))
+        parts.append(_single(key, "complete_case", fit))
     gathered: dict[Key, _Gathered] = {}
     copies: list[Predictions] = []
     problems: list[Problem] = []
@@ -98,7 +98,7 @@ def compare_imputations(
     pooled = {}
     for key, some in gathered.items():
         estimates, errors = np.array(some.estimates), np.array(some.std_errors)
-        pooled[key] = pool(some.names, estimates, errors, some.df, level=spec.level)
+        pooled[key] = pool(some.names, estimates, errors, some.df)
         renamed = pooled[key].rename(columns={"t": "statistic"})
         parts.append(_labelled(renamed, key, "multiple", some.n))
     comparison = stack("imputation_comparison", parts)
@@ -136,8 +136,8 @@ def _gather(gathered: dict[Key, _Gathered], key: Key, fit: Fit) -> None:
         some.std_errors.append(fit.std_error)
 
 
-def _single(key: Key, method: str, fit: Fit, level: float) -> pd.DataFrame:
-    table = fit.coefficient_table(level=level)
+def _single(key: Key, method: str, fit: Fit) -> pd.DataFrame:
+    table = fit.coefficient_table()
     if isinstance(fit, LinearFit):
         table = table.rename(columns={"t": "statistic"}).assign(df=float(fit.df_residual))
     else:

@@ -49,7 +49,7 @@ def linear_tables(fits: Mapping[str, LinearFit], spec: AnalysisSpec) -> tuple[Ta
             drop_one(fit).assign(test="drop_one").iloc[1:],
         ]
         made = {
-            "linear_coefficients": fit.coefficient_table(level=spec.level),
+            "linear_coefficients": fit.coefficient_table(),
             "linear_fit": pd.DataFrame([fit.fit_statistics()]),
             "linear_terms": pd.concat(tests),
             "diagnostics": pd.concat([rows, variance_inflation(fit.design, fit.kept)]),

@@ -37,7 +37,6 @@ def auc_table(
     *,
     estimate: str,
     direction: DirectionRule = "auto",
-    level: float = 0.95,
 ) -> tuple[pd.DataFrame, Problems]:
     """Area, DeLong variance and interval of every model, with the columns of ``auc.csv``.
 
@@ -51,8 +50,6 @@ def auc_table(
         ``apparent`` or ``out_of_fold``; copied into the table.
     direction
         ``auto`` is pROC's rule. It turns round a model that ranks the wrong way, which is diagnosed.
-    level
-        Confidence level.
 
     Raises
     ------
@@ -62,7 +59,7 @@ def auc_table(
     rows: list[dict[str, object]] = []
     problems: list[Problem] = []
     for model, score in scores.items():
-        found = auc_estimate(outcome, score, direction=direction, level=level)
+        found = auc_estimate(outcome, score, direction=direction)
         problems += [Problem("auc", model, "W-STAT-AUC", f"{note} ({estimate}).") for note in found.notes]
         if direction == "auto" and found.direction == ">":
             problems.append(
@@ -86,7 +83,6 @@ def comparison_table(
     estimate: str,
     pairs: Sequence[tuple[str, str]] | None = None,
     direction: DirectionRule = "auto",
-    level: float = 0.95,
 ) -> tuple[pd.DataFrame, Problems]:
     """DeLong's paired test of every pair (or of *pairs*), with the columns of ``auc_comparison.csv``.
 
@@ -95,7 +91,7 @@ def comparison_table(
     rows: list[dict[str, object]] = []
     problems: list[Problem] = []
     for a, b in combinations(scores, 2) if pairs is None else pairs:
-        found = compare_auc_paired(outcome, scores[a], scores[b], direction=direction, level=level)
+        found = compare_auc_paired(outcome, scores[a], scores[b], direction=direction)
         label = f"{a} against {b}"
         problems += [
             Problem("auc_comparison", label, "W-STAT-DELONG", f"{note} ({estimate}).") for note in found.notes
@@ -165,12 +161,11 @@ def band_table(
     *,
     estimate: str,
     direction: DirectionRule = "auto",
-    level: float = 0.95,
 ) -> pd.DataFrame:
     """Pointwise bands for drawing: model, estimate, specificity, sensitivity, ci_low, ci_high."""
     bands = []
     for model, score in scores.items():
-        band = roc_band(roc_curve(outcome, score, direction=direction), level=level)
+        band = roc_band(roc_curve(outcome, score, direction=direction))
         band.insert(0, "model", model)
         band.insert(1, "estimate", estimate)
         bands.append(band)

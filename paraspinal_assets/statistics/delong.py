@@ -7,7 +7,6 @@ Process Lett 2014;21:1389 (midranks instead of all pairs); pROC (missing rows, d
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,10 +14,9 @@ from scipy import stats
 
 from paraspinal_assets.errors import StatisticsError
 from paraspinal_assets.statistics.arrays import Mask, Vector
+from paraspinal_assets.statistics.confidence import TAIL
 from paraspinal_assets.statistics.roc import Direction, DirectionRule, auto_direction
 from paraspinal_assets.statistics.scores import complete_rows
-
-Alternative = Literal["two.sided", "less", "greater"]
 
 
 @dataclass(frozen=True)
@@ -40,11 +38,7 @@ class AucEstimate:
 
 @dataclass(frozen=True)
 class AucComparison:
-    """Test of ``auc_a - auc_b``.
-
-    ``z`` is normal.
-    ``ci_low`` and ``ci_high`` bound the difference. ``n`` counts the rows used.
-    """
+    """Two-sided test of ``auc_a - auc_b``, which ``ci_low`` and ``ci_high`` bound; ``n`` counts the rows used."""
 
     auc_a: float
     auc_b: float
@@ -108,9 +102,7 @@ def _resolve(rule: DirectionRule, cases: Mask, score: Vector) -> Direction:
     return auto_direction(cases, score) if rule == "auto" else rule
 
 
-def auc_estimate(
-    outcome: ArrayLike, score: ArrayLike, *, direction: DirectionRule = "auto", level: float = 0.95
-) -> AucEstimate:
+def auc_estimate(outcome: ArrayLike, score: ArrayLike, *, direction: DirectionRule = "auto") -> AucEstimate:
     """Area under the ROC curve with DeLong variance and interval.
 
     Parameters
@@ -119,8 +111,6 @@ def auc_estimate(
         Shape ``(n,)``; rows with either missing are left out.
     direction
         See `paraspinal_assets.statistics.roc.roc_curve`.
-    level
-        Confidence level.
 
     Raises
     ------
@@ -133,7 +123,7 @@ def auc_estimate(
     sense = _resolve(direction, cases, values)
     parts = _components(cases, values, sense)
     variance = _variance(parts.of_cases, parts.of_controls)
-    half = float(stats.norm.isf((1 - level) / 2)) * variance**0.5
+    half = float(stats.norm.isf(TAIL)) * variance**0.5
     return AucEstimate(
         auc=parts.auc,
         variance=variance,
@@ -152,8 +142,6 @@ def compare_auc_paired(
     score_b: ArrayLike,
     *,
     direction: DirectionRule | tuple[DirectionRule, DirectionRule] = "auto",
-    alternative: Alternative = "two.sided",
-    level: float = 0.95,
 ) -> AucComparison:
     """DeLong's test of two correlated areas on the rows where both scores are known.
 
@@ -172,7 +160,7 @@ def compare_auc_paired(
     difference = a.auc - b.auc
     # The variance of the differences themselves: exactly 0 for equivalent scores, no cancellation.
     variance = _variance(a.of_cases - b.of_cases, a.of_controls - b.of_controls)
-    half = float(stats.norm.isf((1 - level) / 2)) * variance**0.5
+    half = float(stats.norm.isf(TAIL)) * variance**0.5
     z = _ratio(difference, variance**0.5)
     notes = [
         note
@@ -189,7 +177,7 @@ def compare_auc_paired(
         difference=difference,
         variance=variance,
         z=z,
-        p=_tail(z, alternative),
+        p=float(min(2 * stats.norm.sf(abs(z)), 1.0)),
         ci_low=difference - half,
         ci_high=difference + half,
         n=cases.size,
@@ -201,10 +189,3 @@ def _ratio(difference: float, sd: float) -> float:
     if sd == 0:
         return 0.0 if difference == 0 else float(np.copysign(np.inf, difference))
     return difference / sd
-
-
-def _tail(z: float, alternative: Alternative) -> float:
-    """Tail probability by the survival function, exact far beyond 1 - cdf."""
-    if alternative == "two.sided":
-        return float(min(2 * stats.norm.sf(abs(z)), 1.0))
-    return float(stats.norm.cdf(z) if alternative == "less" else stats.norm.sf(z))

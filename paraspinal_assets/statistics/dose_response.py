@@ -16,6 +16,7 @@ from scipy import stats
 
 from paraspinal_assets.errors import StatisticsError
 from paraspinal_assets.statistics.arrays import Vector
+from paraspinal_assets.statistics.confidence import LEVEL, TAIL
 from paraspinal_assets.statistics.formula import Formula
 from paraspinal_assets.statistics.linear import linear_model
 from paraspinal_assets.statistics.logistic import logistic_model
@@ -50,7 +51,7 @@ class DoseResponse:
 
 
 def dose_response(
-    frame: pd.DataFrame, exposure: str, outcome: str, *, covariates: Sequence[str] = (), level: float = 0.95
+    frame: pd.DataFrame, exposure: str, outcome: str, *, covariates: Sequence[str] = ()
 ) -> DoseResponse:
     """Outcome in each quartile of an exposure.
 
@@ -70,8 +71,6 @@ def dose_response(
         Columns; rows with a missing outcome or covariate are left out after cutting.
     covariates
         Columns of the adjusted comparisons.
-    level
-        Confidence level.
 
     Raises
     ------
@@ -93,8 +92,8 @@ def dose_response(
             "Quartiles need more participants; use the continuous measure.",
         )
     binary = set(np.unique(np.concatenate(samples))) <= {0.0, 1.0}
-    values = [_risk(s, level) if binary else _mean(s, level) for s in samples]
-    effects = _effects(data, outcome, covariates, binary, level)
+    values = [_risk(s) if binary else _mean(s) for s in samples]
+    effects = _effects(data, outcome, covariates, binary)
     tests = [
         *(_binary_tests(samples) if binary else _mean_tests(samples)),
         _trend(data, outcome, covariates, binary),
@@ -137,28 +136,28 @@ def _blanks(
     yield Problem("dose_response", f"{exposure} on {outcome}", code, text)
 
 
-def _mean(x: Vector, level: float) -> tuple[float, float, float]:
-    half = float(stats.t.isf((1 - level) / 2, x.size - 1)) * float(x.std(ddof=1)) / x.size**0.5
+def _mean(x: Vector) -> tuple[float, float, float]:
+    half = float(stats.t.isf(TAIL, x.size - 1)) * float(x.std(ddof=1)) / x.size**0.5
     mean = float(x.mean())
     return mean, mean - half, mean + half
 
 
-def _risk(x: Vector, level: float) -> tuple[float, float, float]:
-    interval = stats.binomtest(int(x.sum()), x.size).proportion_ci(level, method="wilson")
+def _risk(x: Vector) -> tuple[float, float, float]:
+    interval = stats.binomtest(int(x.sum()), x.size).proportion_ci(LEVEL, method="wilson")
     return float(x.mean()), float(interval.low), float(interval.high)
 
 
 def _effects(
-    data: pd.DataFrame, outcome: str, covariates: Sequence[str], binary: bool, level: float
+    data: pd.DataFrame, outcome: str, covariates: Sequence[str], binary: bool
 ) -> list[dict[str, float]]:
     formula = Formula(outcome, ((_QUARTILE,), *((c,) for c in covariates)))
     if binary:
-        cells = logistic_model(data, formula).coefficient_table(level=level).set_index("term")
+        cells = logistic_model(data, formula).coefficient_table().set_index("term")
         cells = cells[["log_odds", "ci_low", "ci_high", "p"]]
         with np.errstate(over="ignore"):  # a separated group has an infinite limit
             cells.iloc[:, :3] = np.exp(cells.iloc[:, :3])
     else:
-        cells = linear_model(data, formula).coefficient_table(level=level).set_index("term")
+        cells = linear_model(data, formula).coefficient_table().set_index("term")
         cells = cells[["estimate", "ci_low", "ci_high", "p"]]
     names = ("effect", "effect_ci_low", "effect_ci_high", "effect_p")
     reference = [{"effect": 1.0 if binary else 0.0}]

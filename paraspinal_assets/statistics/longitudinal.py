@@ -14,6 +14,7 @@ from scipy import stats
 
 from paraspinal_assets.errors import StatisticsError
 from paraspinal_assets.statistics.arrays import Vector
+from paraspinal_assets.statistics.confidence import TAIL
 from paraspinal_assets.statistics.formula import Formula
 from paraspinal_assets.statistics.linear import linear_model
 from paraspinal_assets.statistics.problems import Problem
@@ -131,7 +132,7 @@ def no_change() -> pd.DataFrame:
     return pd.DataFrame(columns=list(CHANGE_COLUMNS))
 
 
-def change_summary(changes: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
+def change_summary(changes: pd.DataFrame) -> pd.DataFrame:
     """Paired summary per measure, with `SUMMARY_COLUMNS`.
 
     ``t`` and ``p`` test the mean change per year against 0, ``signed_rank_p`` is Wilcoxon's. Tests are
@@ -141,8 +142,6 @@ def change_summary(changes: pd.DataFrame, *, level: float = 0.95) -> pd.DataFram
     ----------
     changes
         From `annual_change`.
-    level
-        Confidence level of the mean change per year.
     """
     rows = []
     for measure, block in changes.groupby("measure", sort=False):
@@ -165,7 +164,7 @@ def change_summary(changes: pd.DataFrame, *, level: float = 0.95) -> pd.DataFram
                 row["percent_per_year"] = 100 * mean / abs(used["baseline"].mean())
             if len(used) > 1 and np.ptp(rate) > 0:
                 error = float(rate.std(ddof=1)) / rate.size**0.5
-                half = float(stats.t.isf((1 - level) / 2, rate.size - 1)) * error
+                half = float(stats.t.isf(TAIL, rate.size - 1)) * error
                 t = mean / error
                 row |= {"ci_low": mean - half, "ci_high": mean + half, "t": t}
                 row |= {"p": float(2 * stats.t.sf(abs(t), rate.size - 1))}
@@ -195,7 +194,6 @@ def change_models(
     covariates: Sequence[str],
     *,
     participant: str = "participant",
-    level: float = 0.95,
 ) -> tuple[pd.DataFrame, tuple[Problem, ...]]:
     """Change per year of each measure on its own baseline and covariates, with `MODEL_COLUMNS`.
 
@@ -211,8 +209,6 @@ def change_models(
         Columns, text as categories; those without any value are left out, with a problem.
     participant
         Name of the identifier in *characteristics*.
-    level
-        Confidence level.
     """
     _require(characteristics, [participant, *covariates], "characteristics", participant)
     clash = sorted(set(covariates) & {"baseline", "change_per_year"})
@@ -236,7 +232,7 @@ def change_models(
         except StatisticsError as error:
             problems.append(Problem.from_error("longitudinal", str(measure), error))
             continue
-        table = fit.coefficient_table(level=level)
+        table = fit.coefficient_table()
         tables.append(table.assign(measure=measure, n=fit.n, r2=fit.fit_statistics()["r2"]))
     if not tables:
         return pd.DataFrame(columns=list(MODEL_COLUMNS)), tuple(problems)

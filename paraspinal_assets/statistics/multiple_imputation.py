@@ -26,6 +26,7 @@ from scipy import linalg, stats
 from scipy.spatial import cKDTree
 
 from paraspinal_assets.statistics.arrays import Index, Matrix, Vector
+from paraspinal_assets.statistics.confidence import TAIL
 from paraspinal_assets.statistics.design import column_levels, contrasts, is_numeric
 
 DONORS = 5
@@ -180,9 +181,7 @@ def _positive(scatter: Matrix) -> Matrix:
     return scatter + floor * np.eye(len(scatter))
 
 
-def pool(
-    terms: Sequence[str], estimates: Matrix, std_errors: Matrix, df_complete: float, *, level: float = 0.95
-) -> pd.DataFrame:
+def pool(terms: Sequence[str], estimates: Matrix, std_errors: Matrix, df_complete: float) -> pd.DataFrame:
     """Rubin's rules with Barnard and Rubin's degrees of freedom.
 
     Parameters
@@ -193,8 +192,6 @@ def pool(
         One row per completed table, shape ``(m, p)``; a term that is empty in any stays empty.
     df_complete
         Residual degrees of freedom had nothing been missing.
-    level
-        Confidence level.
 
     Returns
     -------
@@ -212,7 +209,7 @@ def pool(
     df = 1 / ((share**2 / (m - 1) if m > 1 else 0.0) + 1 / observed)
     std_error = np.sqrt(total)
     t = estimate / std_error
-    half = stats.t.ppf(0.5 + level / 2, df) * std_error
+    half = stats.t.ppf(1 - TAIL, df) * std_error
     increase = (1 + 1 / m) * between / within
     fraction = (increase + 2 / (df + 3)) / (1 + increase) if m > 1 else np.full(len(terms), np.nan)
     values = (terms, estimate, std_error, df, t, 2 * stats.t.sf(np.abs(t), df))

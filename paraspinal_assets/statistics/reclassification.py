@@ -17,6 +17,7 @@ from scipy import stats
 
 from paraspinal_assets.errors import StatisticsError
 from paraspinal_assets.statistics.arrays import Mask, Vector
+from paraspinal_assets.statistics.confidence import TAIL
 from paraspinal_assets.statistics.scores import complete_risks
 
 CUTOFFS: Final = (0.03, 0.10)
@@ -44,8 +45,9 @@ class Improvement:
     def p(self) -> float | None:
         return None if self.z is None else float(2 * stats.norm.sf(abs(self.z)))
 
-    def interval(self, level: float = 0.95) -> tuple[float, float]:
-        half = float(stats.norm.isf((1 - level) / 2)) * self.std_error
+    def interval(self) -> tuple[float, float]:
+        """Confidence limits."""
+        half = float(stats.norm.isf(TAIL)) * self.std_error
         return self.value - half, self.value + half
 
 
@@ -156,7 +158,6 @@ def reclassification_table(
     *,
     estimate: str,
     cutoffs: Sequence[float] = CUTOFFS,
-    level: float = 0.95,
 ) -> pd.DataFrame:
     """NRI (categorical, continuous; total, events, nonevents) and IDI of each pair (a, b), one row each.
 
@@ -177,7 +178,7 @@ def reclassification_table(
             named += [(measure, part, text, improvement) for part, improvement in parts]
         named.append(("idi", "total", None, idi(outcome, risks[a], risks[b]).total))
         for measure, part, text, gain in named:
-            low, high = gain.interval(level)
+            low, high = gain.interval()
             rows.append(
                 dict(zip(COLUMNS, (a, b, estimate, measure, part, text, gain.value, gain.std_error, low, high,
                                    gain.z, gain.p, gain.n), strict=True))

@@ -7,6 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from paraspinal_assets.statistics.arrays import Vector
+from paraspinal_assets.statistics.confidence import TAIL
 from paraspinal_assets.statistics.roc import RocCurve, sensitivity_at
 
 GRID_POINTS = 101
@@ -16,7 +17,7 @@ MIN_WINDOW = 0.05
 """Smallest half-width, in false-positive rate, of the window over which the curve's slope is taken."""
 
 
-def roc_band(curve: RocCurve, *, level: float = 0.95, points: int = GRID_POINTS) -> pd.DataFrame:
+def roc_band(curve: RocCurve) -> pd.DataFrame:
     """Sensitivity with a pointwise interval at evenly spaced specificities.
 
     The variance of the sensitivity at a fixed specificity has two parts: binomial in the cases, and
@@ -26,18 +27,18 @@ def roc_band(curve: RocCurve, *, level: float = 0.95, points: int = GRID_POINTS)
     Returns
     -------
     DataFrame
-        specificity, sensitivity, ci_low, ci_high; *points* rows, specificity descending from 1.
+        specificity, sensitivity, ci_low, ci_high; `GRID_POINTS` rows, specificity descending from 1.
 
     Source: Linnet, Stat Med 1987;6:147 (variance); Wilson, J Am Stat Assoc 1927;22:209 (interval).
     """
-    specificity = np.linspace(1, 0, points)
+    specificity = np.linspace(1, 0, GRID_POINTS)
     sensitivity = np.array([sensitivity_at(curve, float(s)) for s in specificity])
     slope = _slope(curve, specificity)
     binomial = sensitivity * (1 - sensitivity)
     variance = binomial / curve.n_cases + slope**2 * specificity * (1 - specificity) / curve.n_controls
-    effective = np.full(points, float(curve.n_cases))
+    effective = np.full(GRID_POINTS, float(curve.n_cases))
     np.divide(binomial, variance, out=effective, where=(binomial > 0) & (variance > 0))
-    low, high = _wilson(sensitivity, effective, float(stats.norm.isf((1 - level) / 2)))
+    low, high = _wilson(sensitivity, effective, float(stats.norm.isf(TAIL)))
     return pd.DataFrame(
         {"specificity": specificity, "sensitivity": sensitivity, "ci_low": low, "ci_high": high}
     )

@@ -148,7 +148,7 @@ class Treatment:
 
 
 def contour_grid(
-    subject: Treatment, *, limit: float = 0.4, step: float = 0.001, of: str = "estimate", q: float = 1.0
+    subject: Treatment, *, limit: float = 0.4, step: float = 0.001, of: str = "estimate"
 ) -> tuple[Vector, Matrix]:
     """Adjusted estimate or t value over a square of strengths, for a contour plot.
 
@@ -159,7 +159,7 @@ def contour_grid(
     """
     grid = np.arange(0, limit + step / 2, step)
     dz, yz = grid[:, None], grid[None, :]
-    value = subject.adjusted_estimate(dz, yz) if of == "estimate" else subject.adjusted_t(dz, yz, q=q)
+    value = subject.adjusted_estimate(dz, yz) if of == "estimate" else subject.adjusted_t(dz, yz)
     return grid, value
 
 

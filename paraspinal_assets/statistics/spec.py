@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 from paraspinal_assets.errors import StatisticsError
 from paraspinal_assets.statistics.formula import parse_terms
@@ -62,8 +62,6 @@ class AnalysisSpec:
         Columns whose levels are compared, and what the treatment's effect in them is adjusted for.
     profile
         Method of the profile-likelihood intervals.
-    level
-        Confidence level.
     """
 
     density: str | None = DENSITY
@@ -89,7 +87,6 @@ class AnalysisSpec:
     subgroups: Sequence[str] = ("Gender", "Race", "Site", "Manufacturer")
     subgroup_covariates: Sequence[str] = ("Age", "Gender", "Race", "BMI")
     profile: ProfileMethod = "auto"
-    level: float = 0.95
 
     def __post_init__(self) -> None:
         for name, least in (("imputations", 0), ("bootstrap", 0), ("folds", 2)):
@@ -150,8 +147,3 @@ class AnalysisSpec:
             return self.identifier
         used = set(self.model_columns())
         return next((c for c in available if c.lower() in IDENTIFIERS and c not in used), None)
-
-    def changed(self, **options: object) -> AnalysisSpec:
-        """The same analysis with other options."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)} | options
-        return AnalysisSpec(**values)

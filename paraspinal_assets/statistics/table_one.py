@@ -7,7 +7,7 @@ Sources: R ``t.test``, ``wilcox.test``, ``chisq.test``, ``fisher.test`` (tests);
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -41,7 +41,6 @@ MAX_TEXT_LEVELS: Final = 50
 MOSTLY_NUMBERS: Final = 0.2
 """A text column in which fewer than this share of the levels is no number holds stray text among numbers."""
 
-CategoricalTest = Literal["auto", "chi_squared", "chi_squared_uncorrected", "fisher"]
 _Row = dict[str, object]
 
 
@@ -51,8 +50,6 @@ def table_one(
     variables: Sequence[str],
     *,
     categorical: Collection[str] = (),
-    equal_variance: bool = False,
-    categorical_test: CategoricalTest = "auto",
 ) -> tuple[pd.DataFrame, tuple[Problem, ...]]:
     """Characteristics by group, with the columns of ``table_one.csv``, and problems.
 
@@ -72,14 +69,10 @@ def table_one(
     categorical
         Numeric columns to count by level. Text, and numbers with at most `MAX_CODES` distinct whole
         values, are counted anyway.
-    equal_variance
-        Student's t-test instead of Welch's.
-    categorical_test
-        ``auto`` is Fisher's exact test where an expected count is below 5, else R's ``chisq.test``
-        (corrected for 2 x 2).
 
-    ``smd`` of a measurement is low minus high over the root mean variance; of a category it is the
-    Mahalanobis distance of the level shares, never negative.
+    Tests are Welch's t and Wilcoxon's rank sum; of a category Fisher's exact test where an expected count is below
+    `SMALL_EXPECTED`, else R's ``chisq.test`` (corrected for 2 x 2). ``smd`` of a measurement is low minus high over
+    the root mean variance; of a category it is the Mahalanobis distance of the level shares, never negative.
     """
     member = low.astype("boolean")
     is_low, is_high = member.fillna(False).to_numpy(bool), (~member).fillna(False).to_numpy(bool)
@@ -88,9 +81,9 @@ def table_one(
     ]
     problems: list[Problem] = []
 
-    def attempt(variable: str, test: Callable[..., GroupTest], *groups: object, **options: object) -> _Row:
+    def attempt(variable: str, test: Callable[..., GroupTest], *groups: object) -> _Row:
         try:
-            found = test(*groups, **options)
+            found = test(*groups)
         except StatisticsError as error:
             problems.append(Problem.from_error("table_one", variable, error))
             return {}
@@ -109,13 +102,13 @@ def table_one(
             found = _category_rows(variable, column, is_low, is_high)
             counts = np.array([[r["low"], r["high"]] for r in found], dtype=np.float64)
             found[0] |= {"missing": missing, "smd": _category_smd(counts)}
-            found[0] |= attempt(variable, _category_test, counts, categorical_test)
+            found[0] |= attempt(variable, _category_test, counts)
         else:
             values = column.to_numpy(dtype=np.float64, na_value=np.nan)
             a, b = known(values[is_low]), known(values[is_high])
             found = _measure_rows(variable, a, b)
             found[0] |= {"missing": missing, "smd": _measure_smd(a, b)}
-            found[0] |= attempt(variable, t_test, a, b, equal_variance=equal_variance)
+            found[0] |= attempt(variable, t_test, a, b)
             found[2] |= attempt(variable, wilcoxon, a, b)
         rows += found
     table = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -175,15 +168,14 @@ def _category_rows(variable: str, column: pd.Series, is_low: np.ndarray, is_high
     ]
 
 
-def _category_test(counts: Matrix, choice: CategoricalTest) -> GroupTest:
-    exact = choice == "fisher" or (choice == "auto" and expected_counts(counts).min() < SMALL_EXPECTED)
-    if exact:
+def _category_test(counts: Matrix) -> GroupTest:
+    if expected_counts(counts).min() < SMALL_EXPECTED:
         try:
-            return GroupTest("Fisher exact", float("nan"), fisher_exact(counts).p)
+            return GroupTest("Fisher exact", float("nan"), fisher_exact(counts))
         except StatisticsError as error:
             if error.code != "E-STAT-SIZE":
                 raise
-    return chi_squared(counts, continuity=choice != "chi_squared_uncorrected")
+    return chi_squared(counts)
 
 
 def _measure_smd(a: Vector, b: Vector) -> float | None:
