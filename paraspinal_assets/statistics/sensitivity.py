@@ -29,6 +29,11 @@ BOUND_COLUMNS = (
     *("adjusted_lower", "adjusted_upper"),
 )
 
+EXTREME_SHARES = (1.0, 0.75, 0.5)
+"""Shares of the outcome's residual variance that `extreme_scenarios` lets a confounder explain."""
+EXTREME_LIMIT = 0.1
+"""Largest share of the treatment's there."""
+
 
 def partial_r2(t: float, df: float) -> float:
     """Partial R2 of a coefficient with the outcome, from its t value."""
@@ -163,18 +168,16 @@ def contour_grid(
     return grid, value
 
 
-def extreme_scenarios(
-    subject: Treatment, *, outcome_shares: Sequence[float] = (1.0, 0.75, 0.5), limit: float = 0.1
-) -> pd.DataFrame:
-    """Adjusted estimate when confounding explains much of the outcome, over its share of the treatment.
+def extreme_scenarios(subject: Treatment) -> pd.DataFrame:
+    """Adjusted estimate when confounding explains `EXTREME_SHARES` of the outcome, over its share of the treatment.
 
     Columns: r2yz_dx, r2dz_x, adjusted_estimate.
     """
-    grid = np.arange(0, limit + 0.0005, 0.001)
+    grid = np.arange(0, EXTREME_LIMIT + 0.0005, 0.001)
     parts = [
         pd.DataFrame(
             {"r2yz_dx": share, "r2dz_x": grid, "adjusted_estimate": subject.adjusted_estimate(grid, share)}
         )
-        for share in outcome_shares
+        for share in EXTREME_SHARES
     ]
     return pd.concat(parts, ignore_index=True)

@@ -24,10 +24,9 @@ def forest_plot(
     title: str,
     description: str,
     axis_label: str,
-    null: float = 0.0,
     highlight: tuple[str, ...] = (),
 ) -> Drawing:
-    """One estimate with its interval per row.
+    """One estimate with its interval per row; a line marks 0, no effect.
 
     Parameters
     ----------
@@ -36,8 +35,6 @@ def forest_plot(
         under its name. Drawn from top to bottom; a row without an estimate has its label alone.
     name, title, description, axis_label
         As in `Drawing`, and the label of the horizontal axis.
-    null
-        Value of no effect.
     highlight
         Labels drawn in the second colour, as squares.
     """
@@ -45,7 +42,7 @@ def forest_plot(
     places, headings = _forest_places(rows)
     with canvas(7.0, 0.9 + 0.24 * (len(rows) + len(headings))) as (figure, axes):
         axis = axes[0, 0]
-        reference_line(axis, x=null)
+        reference_line(axis, x=0)
         chosen = rows["label"].isin(list(highlight)).to_numpy()
         for mask, colour, marker in ((~chosen, COLOURS[0], "o"), (chosen, COLOURS[1], "s")):
             own = rows[mask]
