@@ -14,7 +14,7 @@ from paraspinal_assets.statistics import auc_tables, calibration, decision, recl
 from paraspinal_assets.statistics.analysis_data import AnalysisData
 from paraspinal_assets.statistics.arrays import Vector
 from paraspinal_assets.statistics.diagnostics import logistic_problems
-from paraspinal_assets.statistics.logistic import LogisticFit, fit_logistic
+from paraspinal_assets.statistics.logistic import LogisticFit
 from paraspinal_assets.statistics.optimism import bootstrap_optimism
 from paraspinal_assets.statistics.problems import NO_ANSWER, Problem
 from paraspinal_assets.statistics.profile import profile_intervals
@@ -44,22 +44,6 @@ class Predictions:
     outcome: Vector
     folds: npt.NDArray[np.generic] | None
     risks: Mapping[str, Mapping[str, Vector]]
-
-
-def fit_fracture_models(
-    data: AnalysisData, spec: AnalysisSpec, table: pd.DataFrame | None = None
-) -> tuple[dict[str, LogisticFit], list[Problem]]:
-    """All logistic models that can be fitted, and why the others cannot."""
-    fits: dict[str, LogisticFit] = {}
-    problems: list[Problem] = []
-    for (kind, model), formula in spec.formulas().items():
-        if kind != "logistic":
-            continue
-        try:
-            fits[model] = fit_logistic(data.design(formula, table))
-        except NO_ANSWER as error:
-            problems.append(Problem.from_error("logistic", model, error))
-    return fits, problems
 
 
 def choose_folds(

@@ -10,8 +10,8 @@ from itertools import repeat
 import numpy as np
 import pandas as pd
 
-from paraspinal_assets.statistics.analysis_data import AnalysisData
-from paraspinal_assets.statistics.analysis_fracture import Predictions, fit_fracture_models, predict
+from paraspinal_assets.statistics.analysis_data import AnalysisData, fit_models
+from paraspinal_assets.statistics.analysis_fracture import Predictions, predict
 from paraspinal_assets.statistics.arrays import Vector
 from paraspinal_assets.statistics.imputation import impute_median
 from paraspinal_assets.statistics.linear import LinearFit, fit_linear
@@ -90,8 +90,8 @@ def compare_imputations(
         for key, fit in fits.items():
             _gather(gathered, key, fit)
         if blind is not None:
-            logistic, _ = fit_fracture_models(data, spec, copy)
-            tested, _ = fit_fracture_models(data, spec, blind.join(data.observed[hidden]))
+            logistic, _ = fit_models(data, spec, "logistic", fit_logistic, copy)
+            tested, _ = fit_models(data, spec, "logistic", fit_logistic, blind.join(data.observed[hidden]))
             found, notes = predict(logistic, data, spec, blind=tested)
             copies.append(found)
             problems += notes

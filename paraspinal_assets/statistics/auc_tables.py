@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import combinations
 from typing import Final
 
@@ -81,16 +81,15 @@ def comparison_table(
     scores: Mapping[str, ArrayLike],
     *,
     estimate: str,
-    pairs: Sequence[tuple[str, str]] | None = None,
     direction: DirectionRule = "auto",
 ) -> tuple[pd.DataFrame, Problems]:
-    """DeLong's paired test of every pair (or of *pairs*), with the columns of ``auc_comparison.csv``.
+    """DeLong's paired test of every pair, with the columns of ``auc_comparison.csv``.
 
     A pair is tested on the rows where both scores are known, so ``auc_a`` may differ from `auc_table`.
     """
     rows: list[dict[str, object]] = []
     problems: list[Problem] = []
-    for a, b in combinations(scores, 2) if pairs is None else pairs:
+    for a, b in combinations(scores, 2):
         found = compare_auc_paired(outcome, scores[a], scores[b], direction=direction)
         label = f"{a} against {b}"
         problems += [
@@ -108,17 +107,16 @@ def partial_auc_table(
     scores: Mapping[str, ArrayLike],
     *,
     estimate: str,
-    intervals: Sequence[tuple[Focus, float, float]] = INTERVALS,
     direction: DirectionRule = "auto",
 ) -> pd.DataFrame:
-    """Partial areas, with the columns of ``partial_auc.csv``.
+    """Partial areas over `INTERVALS`, with the columns of ``partial_auc.csv``.
 
     ``corrected`` is McClish's standardized area, empty where the curve runs below the diagonal.
     """
     rows = []
     for model, score in scores.items():
         curve = roc_curve(outcome, score, direction=direction)
-        for focus, high, low in intervals:
+        for focus, high, low in INTERVALS:
             part = partial_auc(curve, high, low, focus=focus)
             rows.append((model, estimate, focus, high, low, part.area, part.corrected))
     return pd.DataFrame(rows, columns=list(PARTIAL_COLUMNS)).astype({"corrected": "float64"})

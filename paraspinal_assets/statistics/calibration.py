@@ -59,14 +59,11 @@ class CalibrationLine:
 
 @dataclass(frozen=True)
 class HosmerLemeshow:
-    """Observed and expected events per group of risk; shapes ``(g,)``."""
+    """Statistic, degrees of freedom and p."""
 
     chi2: float
     df: int
     p: float
-    observed: Vector
-    expected: Vector
-    n: Vector
 
 
 def calibration_line(outcome: ArrayLike, risk: ArrayLike) -> CalibrationLine:
@@ -174,19 +171,15 @@ def brier(outcome: ArrayLike, risk: ArrayLike) -> dict[str, float]:
     }
 
 
-def hosmer_lemeshow(
-    outcome: ArrayLike, risk: ArrayLike, *, groups: int = GROUPS, fitted_here: bool = True
-) -> HosmerLemeshow:
-    """Hosmer and Lemeshow's test over groups cut at the quantiles (type 7) of the risk.
+def hosmer_lemeshow(outcome: ArrayLike, risk: ArrayLike, *, fitted_here: bool) -> HosmerLemeshow:
+    """Hosmer and Lemeshow's test over `GROUPS` groups cut at the quantiles (type 7) of the risk; ties merge groups.
 
     Parameters
     ----------
     outcome, risk
         0/1 and probability, shape ``(n,)``.
-    groups
-        Number of groups; tied quantiles merge groups.
     fitted_here
-        True if the model was fitted to these rows: *groups* - 2 degrees of freedom, else *groups*.
+        True if the model was fitted to these rows: two degrees of freedom less than groups, else as many.
 
     Raises
     ------
@@ -194,7 +187,7 @@ def hosmer_lemeshow(
         E-STAT-GROUPS if fewer than three groups remain or a group expects no event, or only events.
     """
     cases, (p,) = complete_risks(outcome, risk)
-    edges = np.unique(quantile7(p, np.arange(groups + 1) / groups))
+    edges = np.unique(quantile7(p, np.arange(GROUPS + 1) / GROUPS))
     place = np.clip(np.searchsorted(edges, p, side="left") - 1, 0, None)
     count = max(edges.size - 1, 1)
     n = np.bincount(place, minlength=count).astype(np.float64)
@@ -209,11 +202,11 @@ def hosmer_lemeshow(
         )
     chi2 = float(((observed - expected) ** 2 / variance).sum())
     df = count - 2 if fitted_here else count
-    return HosmerLemeshow(chi2, df, float(stats.chi2.sf(chi2, df)), observed, expected, n)
+    return HosmerLemeshow(chi2, df, float(stats.chi2.sf(chi2, df)))
 
 
 def calibration_table(
-    outcome: ArrayLike, risks: Mapping[str, ArrayLike], *, estimate: Estimate, groups: int = GROUPS
+    outcome: ArrayLike, risks: Mapping[str, ArrayLike], *, estimate: Estimate
 ) -> tuple[pd.DataFrame, tuple[Problem, ...]]:
     """All calibration measures of every model, with the columns of ``calibration.csv``, and problems.
 
@@ -244,7 +237,7 @@ def calibration_table(
         except StatisticsError as error:
             problems.append(Problem.from_error("calibration", model, error))
         try:
-            test = hosmer_lemeshow(outcome, risk, groups=groups, fitted_here=estimate == "apparent")
+            test = hosmer_lemeshow(outcome, risk, fitted_here=estimate == "apparent")
             row |= {
                 "hosmer_lemeshow": test.chi2,
                 "hosmer_lemeshow_df": test.df,

@@ -21,9 +21,7 @@ COLUMNS: Final = (
 )  # fmt: skip
 
 
-def decision_curve(
-    outcome: ArrayLike, risk: ArrayLike, thresholds: Sequence[float] = THRESHOLDS
-) -> pd.DataFrame:
+def decision_curve(outcome: ArrayLike, risk: ArrayLike, thresholds: Sequence[float]) -> pd.DataFrame:
     """Net benefit at each threshold probability.
 
     ``net_benefit = tp/n - fp/n * t/(1 - t)``, where a row is treated if its risk is at least *t*.
@@ -72,11 +70,10 @@ def decision_table(
     risks: Mapping[str, ArrayLike],
     *,
     estimate: str,
-    thresholds: Sequence[float] = THRESHOLDS,
 ) -> pd.DataFrame:
     """Decision curves of several models, with the columns of ``decision_curve.csv``."""
     curves = [
-        decision_curve(outcome, risk, thresholds).assign(model=model, estimate=estimate)
+        decision_curve(outcome, risk, THRESHOLDS).assign(model=model, estimate=estimate)
         for model, risk in risks.items()
     ]
     return (

@@ -92,15 +92,12 @@ class CoercedTable:
     ----------
     table
         Numbers as float (missing NaN), categories as text (missing None), numeric codes in their order.
-    absent
-        Columns expected and not there.
     unreadable
         For each column with text or infinities where numbers belong, the first few values with their rows,
         counted from 1.
     """
 
     table: pd.DataFrame
-    absent: tuple[str, ...]
     unreadable: Mapping[str, str]
 
 
@@ -138,8 +135,7 @@ def coerce_columns(table: pd.DataFrame, kinds: Mapping[str, ColumnKind] = MESA_C
             # R's factor of numeric codes orders them as numbers, text as text.
             dtype = pd.CategoricalDtype(list(column_levels(values))) if is_numeric(values) else "str"
             result[column] = pd.Series(texts[codes], index=table.index, dtype=dtype)
-    absent = tuple(column for column in kinds if column not in table.columns)
-    return CoercedTable(result, absent, unreadable)
+    return CoercedTable(result, unreadable)
 
 
 def _already_category(values: pd.Series) -> bool:

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from paraspinal_assets.errors import StatisticsError
@@ -53,30 +53,11 @@ class Improvement:
 
 @dataclass(frozen=True)
 class Reclassification:
-    """Net reclassification with its two parts and the shares that moved.
-
-    ``up_events`` is the share of events whose risk (class) rose, and so on. ``table_events`` and
-    ``table_nonevents`` count rows by class in model a (rows) and b (columns); None if continuous.
-    """
+    """Net reclassification with its two parts."""
 
     total: Improvement
     events: Improvement
     nonevents: Improvement
-    up_events: float
-    down_events: float
-    up_nonevents: float
-    down_nonevents: float
-    table_events: NDArray[np.int64] | None = None
-    table_nonevents: NDArray[np.int64] | None = None
-
-
-@dataclass(frozen=True)
-class Discrimination:
-    """Integrated discrimination improvement: the sum of both parts."""
-
-    total: Improvement
-    sensitivity_gain: float
-    specificity_gain: float
 
 
 def _net(cases: Mask, change: Vector) -> Reclassification:
@@ -90,10 +71,6 @@ def _net(cases: Mask, change: Vector) -> Reclassification:
         total=Improvement(up_e - down_e + down_n - up_n, float(np.sqrt(var_e + var_n)), cases.size),
         events=Improvement(up_e - down_e, float(np.sqrt(var_e)), n_events),
         nonevents=Improvement(down_n - up_n, float(np.sqrt(var_n)), n_nonevents),
-        up_events=up_e,
-        down_events=down_e,
-        up_nonevents=up_n,
-        down_nonevents=down_n,
     )
 
 
@@ -125,15 +102,10 @@ def nri_categorical(
         )
     cases, (a, b) = complete_risks(outcome, risk_a, risk_b)
     class_a, class_b = np.searchsorted(limits, a, "right"), np.searchsorted(limits, b, "right")
-    net = _net(cases, (class_b - class_a).astype(np.float64))
-    k = limits.size + 1
-    cells = class_a * k + class_b
-    events = np.bincount(cells[cases], minlength=k * k).reshape(k, k)
-    nonevents = np.bincount(cells[~cases], minlength=k * k).reshape(k, k)
-    return Reclassification(**{**vars(net), "table_events": events, "table_nonevents": nonevents})
+    return _net(cases, (class_b - class_a).astype(np.float64))
 
 
-def idi(outcome: ArrayLike, risk_a: ArrayLike, risk_b: ArrayLike) -> Discrimination:
+def idi(outcome: ArrayLike, risk_a: ArrayLike, risk_b: ArrayLike) -> Improvement:
     """Integrated discrimination improvement of b over a.
 
     Source: Hmisc ``improveProb`` (variance of the change in each class).
@@ -148,7 +120,7 @@ def idi(outcome: ArrayLike, risk_a: ArrayLike, risk_b: ArrayLike) -> Discriminat
         )
     gain_e, gain_n = float(change[cases].mean()), float(-change[~cases].mean())
     variance = np.var(change[cases], ddof=1) / cases.sum() + np.var(change[~cases], ddof=1) / (~cases).sum()
-    return Discrimination(Improvement(gain_e + gain_n, float(np.sqrt(variance)), cases.size), gain_e, gain_n)
+    return Improvement(gain_e + gain_n, float(np.sqrt(variance)), cases.size)
 
 
 def reclassification_table(
@@ -176,7 +148,7 @@ def reclassification_table(
         ):
             parts = (("total", net.total), ("events", net.events), ("nonevents", net.nonevents))
             named += [(measure, part, text, improvement) for part, improvement in parts]
-        named.append(("idi", "total", None, idi(outcome, risks[a], risks[b]).total))
+        named.append(("idi", "total", None, idi(outcome, risks[a], risks[b])))
         for measure, part, text, gain in named:
             low, high = gain.interval()
             rows.append(

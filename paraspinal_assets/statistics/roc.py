@@ -128,9 +128,6 @@ def sensitivity_at(curve: RocCurve, specificity: float) -> float:
 class PartialAuc:
     """Area between two rates; ``corrected`` is McClish's, None below the diagonal."""
 
-    focus: Focus
-    high: float
-    low: float
     area: float
     corrected: float | None
 
@@ -168,4 +165,4 @@ def partial_auc(curve: RocCurve, high: float, low: float, *, focus: Focus = "spe
     # A curve that follows the diagonal exactly may miss it by rounding.
     below = area < smallest * (1 - 1e-12)
     corrected = None if below else (1 + (area - smallest) / (largest - smallest)) / 2
-    return PartialAuc(focus, high, low, area, corrected)
+    return PartialAuc(area, corrected)
