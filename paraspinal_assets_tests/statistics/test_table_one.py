@@ -5,10 +5,8 @@ import pandas as pd
 import pytest
 
 from paraspinal_assets.statistics.quartiles import low_quartile
-from paraspinal_assets.statistics.table_one import COLUMNS, table_one
+from paraspinal_assets.statistics.table_one import table_one
 from paraspinal_assets_tests.statistics.r_reference import cohort, imputed, reference
-
-ISSUE_COLUMNS = "variable, level, low, high, overall, missing, test, p, smd"
 
 
 @pytest.fixture(scope="module", params=[("Median_imputed", "Median"), ("Shape_imputed", "Shape")])
@@ -21,9 +19,8 @@ def both(request):
     return table, want
 
 
-def test_columns_and_group_sizes(both):
+def test_group_sizes(both):
     table, want = both
-    assert tuple(table.columns) == COLUMNS == tuple(ISSUE_COLUMNS.split(", "))
     first = table.iloc[0]
     assert (first.variable, first.low, first.high, first.missing) == (
         "n",
