@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics.column_types import coerce_columns, infer_kind
 from paraspinal_assets.statistics.design import Design, build_design
 from paraspinal_assets.statistics.formula import Formula
 from paraspinal_assets.statistics.imputation import impute_median
-from paraspinal_assets.statistics.models import coerce_columns, infer_kind
 from paraspinal_assets.statistics.problems import NO_ANSWER, Problem
 from paraspinal_assets.statistics.spec import AnalysisSpec
 

@@ -27,7 +27,7 @@ from scipy.spatial import cKDTree
 
 from paraspinal_assets.statistics.arrays import Index, Matrix, Vector
 from paraspinal_assets.statistics.confidence import TAIL
-from paraspinal_assets.statistics.design import column_levels, contrasts, is_numeric
+from paraspinal_assets.statistics.factors import column_levels, contrasts, is_numeric
 
 DONORS = 5
 DONOR_POOL = 10_000

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics.column_types import ColumnKind
 from paraspinal_assets.statistics.formula import parse_terms
 from paraspinal_assets.statistics.imputation import ImputationMode
 from paraspinal_assets.statistics.models import (
@@ -18,7 +19,6 @@ from paraspinal_assets.statistics.models import (
     MESA_COLUMNS,
     RECLASSIFICATION_PAIRS,
     VOLUME,
-    ColumnKind,
 )
 from paraspinal_assets.statistics.profile import ProfileMethod
 

@@ -14,7 +14,8 @@ import pandas as pd
 
 from paraspinal_assets.errors import StatisticsError
 from paraspinal_assets.statistics.anova import compare_nested
-from paraspinal_assets.statistics.design import Design, build_design, column_levels, level_name
+from paraspinal_assets.statistics.design import Design, build_design
+from paraspinal_assets.statistics.factors import column_levels, level_name
 from paraspinal_assets.statistics.formula import Formula, Term
 from paraspinal_assets.statistics.linear import fit_linear
 from paraspinal_assets.statistics.logistic import fit_logistic, likelihood_ratio

@@ -14,7 +14,7 @@ import pandas as pd
 
 from paraspinal_assets.errors import StatisticsError
 from paraspinal_assets.statistics.arrays import Matrix, Vector
-from paraspinal_assets.statistics.design import column_levels, level_name
+from paraspinal_assets.statistics.factors import column_levels, level_name
 from paraspinal_assets.statistics.fisher import fisher_exact
 from paraspinal_assets.statistics.group_tests import (
     GroupTest,

@@ -13,6 +13,7 @@ from paraspinal_assets.statistics.anova import compare_nested
 from paraspinal_assets.statistics.auc_tables import auc_table, band_table, comparison_table, curve_table
 from paraspinal_assets.statistics.benchmark import benchmark_bounds
 from paraspinal_assets.statistics.calibration import calibration_table
+from paraspinal_assets.statistics.column_types import coerce_columns
 from paraspinal_assets.statistics.decision import decision_table
 from paraspinal_assets.statistics.diagnostics import row_diagnostics
 from paraspinal_assets.statistics.dose_response import dose_response
@@ -20,7 +21,7 @@ from paraspinal_assets.statistics.imputation import impute_median
 from paraspinal_assets.statistics.linear import linear_model
 from paraspinal_assets.statistics.logistic import logistic_model
 from paraspinal_assets.statistics.longitudinal import annual_change, change_summary
-from paraspinal_assets.statistics.models import FRACTURE_MODELS, LINEAR_MODELS, coerce_columns
+from paraspinal_assets.statistics.models import FRACTURE_MODELS, LINEAR_MODELS, MESA_COLUMNS
 from paraspinal_assets.statistics.quartiles import low_quartile
 from paraspinal_assets.statistics.sensitivity import Treatment
 from paraspinal_assets.statistics.subgroups import subgroup_effects
@@ -32,7 +33,7 @@ COHORT_CSV = Path(__file__).parent.parent / "data" / "statistics" / "A.csv"
 
 @cache
 def source():
-    table = coerce_columns(pd.read_csv(COHORT_CSV)).table
+    table = coerce_columns(pd.read_csv(COHORT_CSV), MESA_COLUMNS).table
     return impute_median(table, "original")[0]
 
 
