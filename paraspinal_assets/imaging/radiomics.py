@@ -19,11 +19,15 @@ from paraspinal_assets.imaging.geometry import voxel_volume_mm3
 from paraspinal_assets.imaging.labels import AUTOCHTHON_LEFT, AUTOCHTHON_RIGHT, vertebra_labels
 from paraspinal_assets.imaging.levels import LabelProfile, SlabRule, level_slabs
 from paraspinal_assets.imaging.mesh import mesh_volume_mm3
-from paraspinal_assets.imaging.radiomics_names import FEATURES, MESH_VOLUME, VOXEL_VOLUME
-from paraspinal_assets.imaging.texture_features import (
+from paraspinal_assets.imaging.radiomics_names import (
+    FEATURES,
     GLDM_NAMES,
     GLRLM_NAMES,
     GLSZM_NAMES,
+    MESH_VOLUME,
+    VOXEL_VOLUME,
+)
+from paraspinal_assets.imaging.texture_features import (
     entropy,
     glcm_features,
     ngtdm_features,
