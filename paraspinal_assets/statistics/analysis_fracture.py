@@ -180,9 +180,14 @@ def _optimism(fits: Mapping[str, LogisticFit], spec: AnalysisSpec) -> pd.DataFra
     rows = []
     for model, fit in fits.items() if spec.bootstrap else ():
         found = bootstrap_optimism(fit, replicates=spec.bootstrap, seed=spec.seed)
-        values = (model, found.mean, found.monte_carlo_error, found.replicates, found.failed)
         rows.append(
-            dict(zip(("model", "optimism", "monte_carlo_error", "replicates", "failed"), values, strict=True))
+            {
+                "model": model,
+                "optimism": found.mean,
+                "monte_carlo_error": found.monte_carlo_error,
+                "replicates": found.replicates,
+                "failed": found.failed,
+            }
         )
     return stack("optimism", [pd.DataFrame(rows)])
 

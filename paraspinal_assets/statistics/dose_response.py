@@ -102,7 +102,7 @@ def dose_response(
     groups = [
         names
         | {"quartile": k + 1, "lower": edges[k], "upper": edges[k + 1], "n": samples[k].size}
-        | dict(zip(("value", "ci_low", "ci_high"), values[k], strict=True))
+        | values[k]
         | {"effect_scale": "odds ratio" if binary else "difference"}
         | effects[k]
         for k in range(4)
@@ -136,15 +136,15 @@ def _blanks(
     yield Problem("dose_response", f"{exposure} on {outcome}", code, text)
 
 
-def _mean(x: Vector) -> tuple[float, float, float]:
+def _mean(x: Vector) -> dict[str, float]:
     half = float(stats.t.isf(TAIL, x.size - 1)) * float(x.std(ddof=1)) / x.size**0.5
     mean = float(x.mean())
-    return mean, mean - half, mean + half
+    return {"value": mean, "ci_low": mean - half, "ci_high": mean + half}
 
 
-def _risk(x: Vector) -> tuple[float, float, float]:
+def _risk(x: Vector) -> dict[str, float]:
     interval = stats.binomtest(int(x.sum()), x.size).proportion_ci(LEVEL, method="wilson")
-    return float(x.mean()), float(interval.low), float(interval.high)
+    return {"value": float(x.mean()), "ci_low": float(interval.low), "ci_high": float(interval.high)}
 
 
 def _effects(

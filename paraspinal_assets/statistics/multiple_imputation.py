@@ -33,7 +33,6 @@ DONORS = 5
 DONOR_POOL = 10_000
 """With more observed rows than this, each draw looks among as many of them, taken at random."""
 RIDGE = 1e-8
-POOLED_COLUMNS = ("term", "estimate", "std_error", "df", "t", "p", "ci_low", "ci_high", "fraction_missing")
 
 
 @dataclass
@@ -196,7 +195,7 @@ def pool(terms: Sequence[str], estimates: Matrix, std_errors: Matrix, df_complet
     Returns
     -------
     pandas.DataFrame
-        Columns `POOLED_COLUMNS`; ``fraction_missing`` is the fraction of missing information.
+        term, estimate, std_error, df, t, p, ci_low, ci_high, fraction_missing (of the information).
     """
     m = len(estimates)
     estimate = estimates.mean(axis=0)
@@ -212,7 +211,16 @@ def pool(terms: Sequence[str], estimates: Matrix, std_errors: Matrix, df_complet
     half = stats.t.ppf(1 - TAIL, df) * std_error
     increase = (1 + 1 / m) * between / within
     fraction = (increase + 2 / (df + 3)) / (1 + increase) if m > 1 else np.full(len(terms), np.nan)
-    values = (terms, estimate, std_error, df, t, 2 * stats.t.sf(np.abs(t), df))
     return pd.DataFrame(
-        dict(zip(POOLED_COLUMNS, (*values, estimate - half, estimate + half, fraction), strict=True))
+        {
+            "term": terms,
+            "estimate": estimate,
+            "std_error": std_error,
+            "df": df,
+            "t": t,
+            "p": 2 * stats.t.sf(np.abs(t), df),
+            "ci_low": estimate - half,
+            "ci_high": estimate + half,
+            "fraction_missing": fraction,
+        }
     )

@@ -152,8 +152,21 @@ def reclassification_table(
         for measure, part, text, gain in named:
             low, high = gain.interval()
             rows.append(
-                dict(zip(COLUMNS, (a, b, estimate, measure, part, text, gain.value, gain.std_error, low, high,
-                                   gain.z, gain.p, gain.n), strict=True))
-            )  # fmt: skip
+                {
+                    "model_a": a,
+                    "model_b": b,
+                    "estimate": estimate,
+                    "measure": measure,
+                    "part": part,
+                    "cutoffs": text,
+                    "value": gain.value,
+                    "std_error": gain.std_error,
+                    "ci_low": low,
+                    "ci_high": high,
+                    "z": gain.z,
+                    "p": gain.p,
+                    "n": gain.n,
+                }
+            )
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype({"z": "float64", "p": "float64"})

@@ -141,14 +141,22 @@ class Treatment:
         }
 
     def adjusted_rows(
-        self, labels: Sequence[str], r2dz_x: Vector, r2yz_dx: Vector, *, q: float = 1.0, alpha: float = 0.05
+        self, labels: Sequence[str], r2dz_x: Vector, r2yz_dx: Vector, *, q: float, alpha: float
     ) -> pd.DataFrame:
         """Adjusted estimate, error, t and interval for each strength; columns `BOUND_COLUMNS`."""
         estimate, se = self.adjusted_estimate(r2dz_x, r2yz_dx), self.adjusted_se(r2dz_x, r2yz_dx)
         half = abs(stats.t.ppf(alpha / 2, self.df)) * se
-        values = (labels, r2dz_x, r2yz_dx, estimate, se, self.adjusted_t(r2dz_x, r2yz_dx, q=q))
         return pd.DataFrame(
-            dict(zip(BOUND_COLUMNS, (*values, estimate - half, estimate + half), strict=True))
+            {
+                "bound_label": labels,
+                "r2dz_x": r2dz_x,
+                "r2yz_dx": r2yz_dx,
+                "adjusted_estimate": estimate,
+                "adjusted_se": se,
+                "adjusted_t": self.adjusted_t(r2dz_x, r2yz_dx, q=q),
+                "adjusted_lower": estimate - half,
+                "adjusted_upper": estimate + half,
+            }
         )
 
 
