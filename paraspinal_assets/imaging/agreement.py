@@ -47,8 +47,6 @@ class BlandAltman:
 class Icc:
     """ICC(2,1): two-way random effects, absolute agreement, single reading, with its confidence interval."""
 
-    n: int
-    readers: int
     icc: float
     ci_low: float
     ci_high: float
@@ -154,7 +152,7 @@ def icc(ratings: ArrayLike) -> Icc:
         raise ParaspinalError("E-AGREE-03", "the readings do not vary", "an ICC needs subjects that differ")
     value = (subjects - error) / denominator
     low, high = _icc_interval(value, subjects, readers, error, (n, k))
-    return Icc(n, k, float(value), low, high)
+    return Icc(float(value), low, high)
 
 
 def _icc_interval(
