@@ -6,7 +6,6 @@ Sources: Cox, Biometrika 1958;45:562 (slope, intercept); Austin and Steyerberg, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -206,45 +205,42 @@ def hosmer_lemeshow(outcome: ArrayLike, risk: ArrayLike, *, fitted_here: bool) -
 
 
 def calibration_table(
-    outcome: ArrayLike, risks: Mapping[str, ArrayLike], *, estimate: Estimate
+    outcome: ArrayLike, model: str, risk: ArrayLike, *, estimate: Estimate
 ) -> tuple[pd.DataFrame, tuple[Problem, ...]]:
-    """All calibration measures of every model, with the columns of ``calibration.csv``, and problems.
+    """All calibration measures of a model, with the columns of ``calibration.csv``, and problems.
 
     ``intercept`` goes with ``slope``; ``calibration_in_the_large`` is the intercept at slope 1. On
     ``apparent`` risks of a logistic model they are 0 and 1 by construction: only ``out_of_fold`` informs.
     """
-    rows: list[dict[str, object]] = []
     problems: list[Problem] = []
-    for model, risk in risks.items():
-        cases, _ = complete_risks(outcome, risk)
-        row: dict[str, object] = {
-            "model": model,
-            "estimate": estimate,
-            "n": cases.size,
-            "n_events": int(cases.sum()),
+    cases, _ = complete_risks(outcome, risk)
+    row: dict[str, object] = {
+        "model": model,
+        "estimate": estimate,
+        "n": cases.size,
+        "n_events": int(cases.sum()),
+    }
+    row |= brier(outcome, risk) | calibration_distances(calibration_curve(outcome, risk))
+    # Each alone: risks with few distinct values have a line, but no groups for the test.
+    try:
+        line = calibration_line(outcome, risk)
+        row |= {
+            "intercept": line.intercept,
+            "slope": line.slope,
+            "calibration_in_the_large": line.in_the_large,
+            "unreliability_chi2": line.unreliability_chi2,
+            "unreliability_p": line.unreliability_p,
         }
-        row |= brier(outcome, risk) | calibration_distances(calibration_curve(outcome, risk))
-        # Each alone: risks with few distinct values have a line, but no groups for the test.
-        try:
-            line = calibration_line(outcome, risk)
-            row |= {
-                "intercept": line.intercept,
-                "slope": line.slope,
-                "calibration_in_the_large": line.in_the_large,
-                "unreliability_chi2": line.unreliability_chi2,
-                "unreliability_p": line.unreliability_p,
-            }
-        except StatisticsError as error:
-            problems.append(Problem.from_error("calibration", model, error))
-        try:
-            test = hosmer_lemeshow(outcome, risk, fitted_here=estimate == "apparent")
-            row |= {
-                "hosmer_lemeshow": test.chi2,
-                "hosmer_lemeshow_df": test.df,
-                "hosmer_lemeshow_p": test.p,
-            }
-        except StatisticsError as error:
-            problems.append(Problem.from_error("calibration", model, error))
-        rows.append(row)
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    except StatisticsError as error:
+        problems.append(Problem.from_error("calibration", model, error))
+    try:
+        test = hosmer_lemeshow(outcome, risk, fitted_here=estimate == "apparent")
+        row |= {
+            "hosmer_lemeshow": test.chi2,
+            "hosmer_lemeshow_df": test.df,
+            "hosmer_lemeshow_p": test.p,
+        }
+    except StatisticsError as error:
+        problems.append(Problem.from_error("calibration", model, error))
+    table = pd.DataFrame([row], columns=list(COLUMNS))
     return table.astype({"hosmer_lemeshow_df": "Int64"}), tuple(problems)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -65,17 +65,7 @@ def decision_curve(outcome: ArrayLike, risk: ArrayLike, thresholds: Sequence[flo
     )
 
 
-def decision_table(
-    outcome: ArrayLike,
-    risks: Mapping[str, ArrayLike],
-    *,
-    estimate: str,
-) -> pd.DataFrame:
-    """Decision curves of several models, with the columns of ``decision_curve.csv``."""
-    curves = [
-        decision_curve(outcome, risk, THRESHOLDS).assign(model=model, estimate=estimate)
-        for model, risk in risks.items()
-    ]
-    return (
-        pd.concat(curves, ignore_index=True)[list(COLUMNS)] if curves else pd.DataFrame(columns=list(COLUMNS))
-    )
+def decision_table(outcome: ArrayLike, model: str, risk: ArrayLike, *, estimate: str) -> pd.DataFrame:
+    """Decision curve of a model at `THRESHOLDS`, with the columns of ``decision_curve.csv``."""
+    curve = decision_curve(outcome, risk, THRESHOLDS).assign(model=model, estimate=estimate)
+    return curve[list(COLUMNS)]

@@ -6,7 +6,7 @@ standard errors); PredictABEL ``reclassification`` (risk classes closed on the l
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -125,48 +125,48 @@ def idi(outcome: ArrayLike, risk_a: ArrayLike, risk_b: ArrayLike) -> Improvement
 
 def reclassification_table(
     outcome: ArrayLike,
-    risks: Mapping[str, ArrayLike],
-    pairs: Sequence[tuple[str, str]],
+    pair: tuple[str, str],
+    risk_a: ArrayLike,
+    risk_b: ArrayLike,
     *,
     estimate: str,
     cutoffs: Sequence[float] = CUTOFFS,
 ) -> pd.DataFrame:
-    """NRI (categorical, continuous; total, events, nonevents) and IDI of each pair (a, b), one row each.
+    """NRI (categorical, continuous; total, events, nonevents) and IDI of a pair's second model over its first.
 
     Columns: model_a, model_b, estimate, measure (``nri_categorical``, ``nri_continuous``, ``idi``), part
     (``total``, ``events``, ``nonevents``), cutoffs, value, std_error, ci_low, ci_high, z, p, n.
     """
     rows: list[dict[str, object]] = []
     limits = " ".join(f"{c:g}" for c in cutoffs)
-    for a, b in pairs:
-        categorical = nri_categorical(outcome, risks[a], risks[b], cutoffs)
-        continuous = nri_continuous(outcome, risks[a], risks[b])
-        named: list[tuple[str, str, str | None, Improvement]] = []
-        for measure, text, net in (
-            ("nri_categorical", limits, categorical),
-            ("nri_continuous", None, continuous),
-        ):
-            parts = (("total", net.total), ("events", net.events), ("nonevents", net.nonevents))
-            named += [(measure, part, text, improvement) for part, improvement in parts]
-        named.append(("idi", "total", None, idi(outcome, risks[a], risks[b])))
-        for measure, part, text, gain in named:
-            low, high = gain.interval()
-            rows.append(
-                {
-                    "model_a": a,
-                    "model_b": b,
-                    "estimate": estimate,
-                    "measure": measure,
-                    "part": part,
-                    "cutoffs": text,
-                    "value": gain.value,
-                    "std_error": gain.std_error,
-                    "ci_low": low,
-                    "ci_high": high,
-                    "z": gain.z,
-                    "p": gain.p,
-                    "n": gain.n,
-                }
-            )
+    categorical = nri_categorical(outcome, risk_a, risk_b, cutoffs)
+    continuous = nri_continuous(outcome, risk_a, risk_b)
+    named: list[tuple[str, str, str | None, Improvement]] = []
+    for measure, text, net in (
+        ("nri_categorical", limits, categorical),
+        ("nri_continuous", None, continuous),
+    ):
+        parts = (("total", net.total), ("events", net.events), ("nonevents", net.nonevents))
+        named += [(measure, part, text, improvement) for part, improvement in parts]
+    named.append(("idi", "total", None, idi(outcome, risk_a, risk_b)))
+    for measure, part, text, gain in named:
+        low, high = gain.interval()
+        rows.append(
+            {
+                "model_a": pair[0],
+                "model_b": pair[1],
+                "estimate": estimate,
+                "measure": measure,
+                "part": part,
+                "cutoffs": text,
+                "value": gain.value,
+                "std_error": gain.std_error,
+                "ci_low": low,
+                "ci_high": high,
+                "z": gain.z,
+                "p": gain.p,
+                "n": gain.n,
+            }
+        )
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype({"z": "float64", "p": "float64"})

@@ -2,6 +2,7 @@
 
 import io
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -143,14 +144,17 @@ def study_tables():
         "decision_curve": [],
     }
     for estimate, risks in _risks().items():
-        parts["auc"].append(auc_table(outcome, risks, estimate=estimate)[0])
-        parts["auc_comparison"].append(comparison_table(outcome, risks, estimate=estimate)[0])
-        parts["roc_curve"].append(curve_table(outcome, risks, estimate=estimate, max_points=200))
-        parts["roc_band"].append(band_table(outcome, risks, estimate=estimate))
-        parts["calibration"].append(calibration_table(outcome, risks, estimate=estimate)[0])
-        parts["decision_curve"].append(decision_table(outcome, risks, estimate=estimate))
-    names = list(fits)
-    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+        for model, risk in risks.items():
+            of = {"estimate": estimate}
+            parts["auc"].append(auc_table(outcome, model, risk, **of)[0])
+            parts["roc_curve"].append(curve_table(outcome, model, risk, max_points=200, **of))
+            parts["roc_band"].append(band_table(outcome, model, risk, **of))
+            parts["calibration"].append(calibration_table(outcome, model, risk, **of)[0])
+            parts["decision_curve"].append(decision_table(outcome, model, risk, **of))
+        for a, b in combinations(risks, 2):
+            found, _ = comparison_table(outcome, (a, b), risks[a], risks[b], estimate=estimate)
+            parts["auc_comparison"].append(found)
+    pairs = list(combinations(fits, 2))
     bounds = benchmark_bounds(fits["model5"], "Median", {"Bisphosphonates": ["Bisphosphonates"]})
     low = low_quartile(table["Median"])
     return {

@@ -53,7 +53,7 @@ def test_two_classes_match():
 
 def test_interval_agrees_with_predictabel_print():
     y, a, b = vector("y"), scores("apparent", "vBMD"), scores("apparent", "vBMD_Attenuation")
-    table = reclassification_table(y, {"a": a, "b": b}, [("a", "b")], estimate="apparent")
+    table = reclassification_table(y, ("a", "b"), a, b, estimate="apparent")
     total = table[table.part == "total"].set_index("measure")
     got = total.loc[["nri_categorical", "nri_continuous", "idi"], ["value", "ci_low", "ci_high"]].to_numpy()
     want = [[0.1262, 0.0255, 0.2268], [0.5431, 0.305, 0.7813], [0.0264, 0.0086, 0.0442]]
