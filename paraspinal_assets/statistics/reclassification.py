@@ -89,7 +89,7 @@ def nri_continuous(outcome: ArrayLike, risk_a: ArrayLike, risk_b: ArrayLike) -> 
 
 
 def nri_categorical(
-    outcome: ArrayLike, risk_a: ArrayLike, risk_b: ArrayLike, cutoffs: Sequence[float] = CUTOFFS
+    outcome: ArrayLike, risk_a: ArrayLike, risk_b: ArrayLike, cutoffs: Sequence[float]
 ) -> Reclassification:
     """Net reclassification across risk classes ``[0, c1), [c1, c2), ..., [ck, 1]``.
 

@@ -21,6 +21,7 @@ from paraspinal_assets.statistics.models import (
     VOLUME,
 )
 from paraspinal_assets.statistics.profile import ProfileMethod
+from paraspinal_assets.statistics.reclassification import CUTOFFS
 
 IDENTIFIERS = ("participant", "participant_id", "id", "idno", "subject", "subject_id")
 """Column names, in lower case, that hold one participant per row unless the analysis names another."""
@@ -81,7 +82,7 @@ class AnalysisSpec:
     bootstrap: int = 200
     seed: int = 20250101
     reclassification_pairs: Sequence[tuple[str, str]] = RECLASSIFICATION_PAIRS
-    risk_cuts: Sequence[float] = (0.03, 0.10)
+    risk_cuts: Sequence[float] = CUTOFFS
     quartile_measures: Sequence[str] = (ATTENUATION, VOLUME)
     table_one_variables: Sequence[str] = ()
     subgroups: Sequence[str] = ("Gender", "Race", "Site", "Manufacturer")

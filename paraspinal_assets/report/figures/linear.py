@@ -13,6 +13,8 @@ from scipy import stats
 from paraspinal_assets.report.figures.drawing import COLOURS, GREY, Drawing, canvas, reference_line, scatter
 from paraspinal_assets.statistics.diagnostics import normal_quantiles, smooth
 
+OUTCOME: Final = "vBMD (mg/cm³)"
+"""Of every linear model, with its unit."""
 COOK_LEVELS: Final = (0.5, 1.0)
 """Contours of Cook's distance, as R draws them."""
 
@@ -91,7 +93,6 @@ def coefficient_forest(
     model: str,
     exposures: tuple[str, ...] = (),
     scale: Mapping[str, float] | None = None,
-    outcome: str = "vBMD (mg/cm³)",
     words: Callable[[str], str] = str,
 ) -> Drawing:
     """Forest plot of one linear model.
@@ -107,8 +108,6 @@ def coefficient_forest(
     scale
         Standard deviation of each numeric term: its coefficient is shown per standard deviation, since
         years, HU and scores have no common unit. Other terms are shown as they are.
-    outcome
-        Name and unit of the outcome.
     words
         How a term is written.
     """
@@ -133,8 +132,8 @@ def coefficient_forest(
         data,
         name=f"forest-{model}",
         title=f"Coefficients of {model}",
-        description=f"Coefficients of the linear model {model} for {outcome} with 95 % confidence intervals.",
-        axis_label=f"Difference in {outcome}, 95 % CI",
+        description=f"Coefficients of the linear model {model} for {OUTCOME} with 95 % confidence intervals.",
+        axis_label=f"Difference in {OUTCOME}, 95 % CI",
         highlight=tuple(data.loc[rows["term"].isin(exposures).to_numpy(), "label"]),
     )
 
