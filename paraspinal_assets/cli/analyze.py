@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from paraspinal_assets.errors import StudyError
 from paraspinal_assets.report.figure_files import figure_files
 from paraspinal_assets.report.study_report import analysis_report
 from paraspinal_assets.statistics.analysis import analyze
+from paraspinal_assets.statistics.imputation import ImputationMode
 from paraspinal_assets.statistics.spec import AnalysisSpec
 from paraspinal_assets.study.place import StudyPlace
 from paraspinal_assets.study.store import StudyStore
@@ -54,7 +56,7 @@ def analyze_command(
     preset: str | None,
     study: StudyPlace | None,
     folds: Path | None,
-    impute: str | None,
+    impute: ImputationMode | None,
     references: tuple[str, ...],
 ) -> None:
     """The whole statistics on a flat table, without imaging."""
@@ -65,9 +67,9 @@ def analyze_command(
     spec, about = (AnalysisSpec(), {"study": "Analysis of a table"}) if study is None else _of_study(study)
     if impute is not None:
         copies = max(2, spec.imputations) if impute == "multiple" else spec.imputations
-        spec = spec.changed(imputation=impute, imputations=copies)
+        spec = replace(spec, imputation=impute, imputations=copies)
     if references:
-        spec = spec.changed(references={**spec.references, **dict(map(_reference, references))})
+        spec = replace(spec, references={**spec.references, **dict(map(_reference, references))})
     values = read_csv(table)
     tables = analyze(values, spec, folds=None if folds is None else _folds(folds))
     written = write_tables(out, tables)

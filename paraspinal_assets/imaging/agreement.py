@@ -13,6 +13,7 @@ from paraspinal_assets.errors import ParaspinalError
 from paraspinal_assets.imaging.anatomy import label_box
 
 LIMITS_OF_AGREEMENT_Z: Final = float(stats.norm.ppf(0.975))
+FEWEST_PAIRS: Final = 3
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,6 @@ class BlandAltman:
 class Icc:
     """ICC(2,1): two-way random effects, absolute agreement, single reading, with its confidence interval."""
 
-    n: int
-    readers: int
     icc: float
     ci_low: float
     ci_high: float
@@ -121,29 +120,27 @@ def bland_altman(first: ArrayLike, second: ArrayLike) -> BlandAltman:
     ParaspinalError
         With fewer than three complete pairs.
     """
-    pairs = _complete(np.column_stack([np.asarray(first, float), np.asarray(second, float)]), at_least=3)
+    pairs = _complete(np.column_stack([np.asarray(first, float), np.asarray(second, float)]))
     differences = pairs[:, 0] - pairs[:, 1]
     bias, sd = float(differences.mean()), float(differences.std(ddof=1))
     half = LIMITS_OF_AGREEMENT_Z * sd
     return BlandAltman(differences.size, bias, sd, bias - half, bias + half)
 
 
-def icc(ratings: ArrayLike, *, confidence: float = 0.95) -> Icc:
-    """ICC(2,1) with the interval of McGraw and Wong (Psychol Methods 1996;1:30, table 7, case 2A).
+def icc(ratings: ArrayLike) -> Icc:
+    """ICC(2,1) with the 95 % interval of McGraw and Wong (Psychol Methods 1996;1:30, table 7, case 2A).
 
     Parameters
     ----------
     ratings
         Shape ``(subjects, readers)``; subjects with a missing value are left out.
-    confidence
-        Coverage of the interval.
 
     Raises
     ------
     ParaspinalError
         With fewer than three complete subjects or two readers, or where nothing varies.
     """
-    table = _complete(np.asarray(ratings, float), at_least=3)
+    table = _complete(np.asarray(ratings, float))
     n, k = table.shape
     grand = table.mean()
     subjects = k * ((table.mean(axis=1) - grand) ** 2).sum() / (n - 1)
@@ -154,12 +151,12 @@ def icc(ratings: ArrayLike, *, confidence: float = 0.95) -> Icc:
     if denominator <= 0:
         raise ParaspinalError("E-AGREE-03", "the readings do not vary", "an ICC needs subjects that differ")
     value = (subjects - error) / denominator
-    low, high = _icc_interval(value, subjects, readers, error, (n, k), confidence)
-    return Icc(n, k, float(value), low, high)
+    low, high = _icc_interval(value, subjects, readers, error, (n, k))
+    return Icc(float(value), low, high)
 
 
 def _icc_interval(
-    value: float, subjects: float, readers: float, error: float, size: tuple[int, int], confidence: float
+    value: float, subjects: float, readers: float, error: float, size: tuple[int, int]
 ) -> tuple[float, float]:
     n, k = size
     if value >= 1:
@@ -168,26 +165,25 @@ def _icc_interval(
     b = 1 + k * value * (n - 1) / (n * (1 - value))
     numerator = (a * readers + b * error) ** 2
     freedom = numerator / ((a * readers) ** 2 / (k - 1) + (b * error) ** 2 / ((n - 1) * (k - 1)))
-    tail = 1 - (1 - confidence) / 2
-    upper_f = stats.f.ppf(tail, n - 1, freedom)
-    lower_f = stats.f.ppf(tail, freedom, n - 1)
+    upper_f = stats.f.ppf(0.975, n - 1, freedom)
+    lower_f = stats.f.ppf(0.975, freedom, n - 1)
     spread = k * readers + (k * n - k - n) * error
     low = n * (subjects - upper_f * error) / (upper_f * spread + n * subjects)
     high = n * (lower_f * subjects - error) / (spread + n * lower_f * subjects)
     return float(low), float(high)
 
 
-def _complete(table: NDArray[np.float64], at_least: int) -> NDArray[np.float64]:
+def _complete(table: NDArray[np.float64]) -> NDArray[np.float64]:
     """Rows without a missing value, checked to be enough."""
     if table.ndim != 2 or table.shape[1] < 2:
         raise ParaspinalError(
             "E-AGREE-02", f"readings have shape {table.shape}", "give one column per reader, at least two"
         )
     complete = table[np.isfinite(table).all(axis=1)]
-    if len(complete) < at_least:
+    if len(complete) < FEWEST_PAIRS:
         raise ParaspinalError(
             "E-AGREE-02",
             f"{len(complete)} complete pairs of readings",
-            f"agreement needs at least {at_least} scans that both readers measured",
+            f"agreement needs at least {FEWEST_PAIRS} scans that both readers measured",
         )
     return complete

@@ -13,7 +13,7 @@ from paraspinal_assets.errors import ParaspinalError
 from paraspinal_assets.imaging.agreement import bland_altman, dice, icc, iou, surface_distances
 from paraspinal_assets.imaging.anatomy import Box, label_box
 from paraspinal_assets.imaging.geometry import crop
-from paraspinal_assets.imaging.labels import body_label, rest_label
+from paraspinal_assets.imaging.labels import vertebra_labels
 from paraspinal_assets.imaging.levels import Slab, SlabRule, level_slabs
 from paraspinal_assets.imaging.muscle import SIDES
 from paraspinal_assets.imaging.volume import Volume
@@ -121,7 +121,7 @@ def _masks(
         slab = read.get(level) if read else slabs.get(level)
         yield f"muscle_{level}", _within(mine, slabs.get(level), labels), _within(theirs, slab, reader)
     for level in levels:
-        values = (body_label(level), rest_label(level))
+        values = vertebra_labels(level)
         yield f"vertebra_{level}", np.isin(labels.data, values), np.isin(reader.data, values)
 
 

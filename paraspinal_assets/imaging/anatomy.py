@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from paraspinal_assets.imaging.labels import body_label, rest_label
+from paraspinal_assets.imaging.labels import body_label, vertebra_labels
 from paraspinal_assets.imaging.volume import Volume
 
 Box = tuple[slice, slice, slice]
@@ -86,7 +86,7 @@ def label_shapes(labels: NDArray[Any]) -> dict[int, LabelShape]:
 
 def vertebra_voxels(shapes: dict[int, LabelShape], level: str) -> int:
     """Voxels of a level's vertebra, body and rest together; 0 where it is absent."""
-    return sum(shapes[value].voxels for value in (body_label(level), rest_label(level)) if value in shapes)
+    return sum(shapes[value].voxels for value in vertebra_labels(level) if value in shapes)
 
 
 def level_centroids(shapes: dict[int, LabelShape], levels: Sequence[str]) -> dict[str, NDArray[np.float64]]:
@@ -100,7 +100,7 @@ def level_centroids(shapes: dict[int, LabelShape], levels: Sequence[str]) -> dic
         return {level: shapes[body_label(level)].centroid for level in present}
     centroids = {}
     for level in present:
-        parts = [shapes[value] for value in (body_label(level), rest_label(level)) if value in shapes]
+        parts = [shapes[value] for value in vertebra_labels(level) if value in shapes]
         weights = np.array([part.voxels for part in parts], dtype=np.float64)
         centroids[level] = np.average([part.centroid for part in parts], axis=0, weights=weights)
     return centroids

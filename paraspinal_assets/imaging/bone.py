@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from paraspinal_assets.imaging.attenuation import Histogram
-from paraspinal_assets.imaging.labels import body_label, rest_label
+from paraspinal_assets.imaging.labels import body_label, rest_label, vertebra_labels
 from paraspinal_assets.imaging.levels import LabelProfile
 from paraspinal_assets.imaging.volume import Volume
 
@@ -64,7 +64,7 @@ def measure_bone(
     for level in levels:
         row: dict[str, Any] = {"level": level}
         rows.append(row)
-        if not len(profile.slices((body_label(level), rest_label(level)))):
+        if not len(profile.slices(vertebra_labels(level))):
             row["reason"] = "level_absent"
             continue
         row["region"] = region

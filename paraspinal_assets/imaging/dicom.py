@@ -114,15 +114,13 @@ def read_series(
     return series_volume(_headers(folder, index), series_rule=series_rule)
 
 
-def series_date(
-    folder: Path, *, series_rule: SeriesRule | None = None, index: HeaderIndex | None = None
-) -> date | None:
+def series_date(folder: Path, *, series_rule: SeriesRule, index: HeaderIndex) -> date | None:
     """The day on which the CT volume of a folder was acquired, from headers alone; arguments as `read_series`.
 
     For the caller to turn into an interval; None where no date can be told, for whatever reason.
     """
     try:
-        return acquisition_date(choose_stack(_headers(folder, index), series_rule or SeriesRule()).slices)
+        return acquisition_date(choose_stack(_headers(folder, index), series_rule).slices)
     except (DicomError, OSError, *_ODD_VALUES):
         return None
 
@@ -169,8 +167,8 @@ def _read(headers: Sequence[SliceHeader], rule: SeriesRule) -> DicomVolume:
     slices = stack.slices[:: steps[2]]
     data = read_hounsfield(
         slices,
-        flip_rows=steps[1] < 0,
-        flip_columns=steps[0] < 0,
+        row_step=steps[1],
+        column_step=steps[0],
         allow_lossy=rule.allow_lossy,
         max_bytes=rule.max_bytes,
     )

@@ -56,7 +56,7 @@ def candidates(images: Sequence[SliceHeader]) -> list[Candidate]:
     groups: dict[str, list[list[SliceHeader]]] = {}
     for image in images:
         for header in frames_of(image):
-            if _is_localizer(header):
+            if "LOCALIZER" in header.image_type:
                 continue
             stacks = groups.setdefault(str(header.get("SeriesInstanceUID", "")), [])
             for stack in stacks:
@@ -73,19 +73,9 @@ def candidates(images: Sequence[SliceHeader]) -> list[Candidate]:
     ]
 
 
-def _is_localizer(header: SliceHeader) -> bool:
-    return "LOCALIZER" in image_type(header)
-
-
 def is_projection(header: SliceHeader) -> bool:
     """Whether the values are of no tissue at one place; what is DERIVED otherwise (reformatted) is a CT like any."""
-    return not _PROJECTIONS.isdisjoint(image_type(header))
-
-
-def image_type(header: SliceHeader) -> list[str]:
-    """Values of ImageType, upper case. Source: DICOM PS3.3 C.7.6.1.1.2, C.8.2.1.1.1, C.8.16.1."""
-    value = header.get("ImageType", [])
-    return [str(item).strip().upper() for item in ([value] if isinstance(value, str) else value)]
+    return not _PROJECTIONS.isdisjoint(header.image_type)
 
 
 def _same_plane(one: SliceHeader, other: SliceHeader) -> bool:

@@ -190,9 +190,8 @@ def _check_shear(
 def _check_tilt(header: SliceHeader, normal: NDArray[np.float64]) -> None:
     """A tilted gantry whose slices claim to be axial: one of the two is wrong."""
     tilt = abs(_tilt(header))
-    image_type = [str(item).upper() for item in header.get("ImageType", [])]
     axial = abs(normal[2]) > np.cos(np.radians(TILT_DEGREES))
-    if tilt > TILT_DEGREES and axial and "DERIVED" not in image_type:
+    if tilt > TILT_DEGREES and axial and "DERIVED" not in header.image_type:
         raise dicom_error(
             "E-DICOM-07", f"GantryDetectorTilt is {tilt:g} degrees, but the slices claim to be axial"
         )

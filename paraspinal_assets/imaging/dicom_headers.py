@@ -112,6 +112,12 @@ class SliceHeader:
         """What messages call the slice: its file by number, and the frame where there are several."""
         return self.file_number if self.frames == 1 else f"{self.file_number}, frame {self.frame + 1}"
 
+    @property
+    def image_type(self) -> list[str]:
+        """Values of ImageType, upper case. Source: DICOM PS3.3 C.7.6.1.1.2, C.8.2.1.1.1, C.8.16.1."""
+        value = self.get("ImageType", [])  # pydicom gives a single value as a string
+        return [str(item).strip().upper() for item in ([value] if isinstance(value, str) else value)]
+
 
 class HeaderIndex:
     """Headers by content: a file whose first bytes and size are known is not parsed again.

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from paraspinal_assets.imaging.dicom_candidates import Candidate, image_type, is_projection
+from paraspinal_assets.imaging.dicom_candidates import Candidate, is_projection
 from paraspinal_assets.imaging.dicom_codes import dicom_error, number, some
 from paraspinal_assets.imaging.dicom_geometry import orientation, position
 from paraspinal_assets.imaging.dicom_headers import SliceHeader
@@ -81,7 +81,7 @@ def _kind(header: SliceHeader) -> str:
 
     Values behind the third are the manufacturer's, who may write them for each slice.
     """
-    return "\\".join([*image_type(header)[:3], "projection" if is_projection(header) else ""])
+    return "\\".join([*header.image_type[:3], "projection" if is_projection(header) else ""])
 
 
 _SETTINGS: Final[dict[str, Callable[[SliceHeader], str]]] = {

@@ -26,13 +26,12 @@ _LOSSY: Final = {str(JPEGBaseline8Bit), str(JPEGExtended12Bit), str(JPEGLSNearLo
 def read_hounsfield(
     slices: Sequence[SliceHeader],
     *,
-    flip_rows: bool = False,
-    flip_columns: bool = False,
-    allow_lossy: bool = False,
+    row_step: int,
+    column_step: int,
+    allow_lossy: bool,
     max_bytes: int,
-    workers: int | None = None,
 ) -> NDArray[np.int16]:
-    """Hounsfield units, shape ``(slice, row, column)``, in the order given.
+    """Hounsfield units, shape ``(slice, row, column)``, slices in the order given; a step of -1 reverses an axis.
 
     Every slice is rescaled with its own slope and intercept; values that are not integral after that are
     rounded to the nearest unit. Padding (PixelPaddingValue) keeps its value where that lies below air;
@@ -57,13 +56,12 @@ def read_hounsfield(
             raise dicom_error("E-DICOM-16", f"{header.name} was compressed with loss")
     volume = np.empty((len(slices), rows, columns), np.int16)
     reader = PixelReader()
-    step = (-1 if flip_rows else 1), (-1 if flip_columns else 1)
 
     def fill(index: int) -> None:
-        target = volume[index, :: step[0], :: step[1]]
+        target = volume[index, ::row_step, ::column_step]
         _rescale(slices[index], reader.read(slices[index]), target)
 
-    with ThreadPoolExecutor(workers or min(4, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         list(pool.map(fill, range(len(slices))))
     return volume
 

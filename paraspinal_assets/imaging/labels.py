@@ -47,6 +47,11 @@ def rest_label(level: str) -> int:
     return body_label(level) + 1
 
 
+def vertebra_labels(level: str) -> tuple[int, int]:
+    """Labels of a level's body and of the rest of its vertebra."""
+    return body_label(level), rest_label(level)
+
+
 def label_table(levels: Sequence[str]) -> dict[str, int]:
     """Names and values of a label volume, as written into its sidecar."""
     table = {"autochthon_left": AUTOCHTHON_LEFT, "autochthon_right": AUTOCHTHON_RIGHT}

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from paraspinal_assets.imaging.geometry import crop
-from paraspinal_assets.imaging.labels import AUTOCHTHON_LEFT, AUTOCHTHON_RIGHT, body_label, rest_label
+from paraspinal_assets.imaging.labels import AUTOCHTHON_LEFT, AUTOCHTHON_RIGHT, body_label, vertebra_labels
 from paraspinal_assets.imaging.volume import Volume
 from paraspinal_assets.imaging.volume_io import occupied_box
 
@@ -135,7 +135,7 @@ def level_slabs(
     profile = LabelProfile.of(labels) if profile is None else profile
     slabs = {}
     for level in levels:
-        whole = (body_label(level), rest_label(level))
+        whole = vertebra_labels(level)
         vertebra = profile.slices(whole)
         used = profile.slices((body_label(level),)) if rule == "body" else vertebra
         if not len(used):

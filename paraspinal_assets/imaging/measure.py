@@ -10,7 +10,7 @@ import pandas as pd
 
 from paraspinal_assets.imaging.bone import measure_bone
 from paraspinal_assets.imaging.levels import LabelProfile, SlabRule, level_slabs, slabs_table
-from paraspinal_assets.imaging.muscle import HuWindows, measure_muscle
+from paraspinal_assets.imaging.muscle import measure_muscle
 from paraspinal_assets.imaging.volume import Volume
 from paraspinal_assets.imaging.volume_io import read_region
 
@@ -31,7 +31,6 @@ def measure_scan(
     labels: Volume | Path | str,
     levels: Sequence[str],
     *,
-    windows: HuWindows | None = None,
     slab: SlabRule = "vertebra",
     radiomics: bool = False,
     deformity: bool = True,
@@ -46,7 +45,7 @@ def measure_scan(
         Label volume on the CT's grid, as a file or in memory.
     levels
         Levels to measure.
-    windows, slab
+    slab
         As for `measure_muscle`.
     radiomics, deformity
         Whether to compute these two tables as well.
@@ -62,14 +61,14 @@ def measure_scan(
     if radiomics:
         from paraspinal_assets.imaging.radiomics import measure_radiomics  # scipy only where it is needed
 
-        textures = measure_radiomics(ct, region, levels, slab=slab)
+        textures = measure_radiomics(ct, region, levels, slab=slab, profile=profile)
     if deformity:
         from paraspinal_assets.imaging.deformity import measure_deformity
 
         heights = measure_deformity(region, levels)
     return MeasuredScan(
         slabs=slabs_table(level_slabs(region, levels, rule=slab, profile=profile)),
-        muscle=measure_muscle(ct, region, levels, windows, slab=slab, profile=profile),
+        muscle=measure_muscle(ct, region, levels, slab=slab, profile=profile),
         bone=measure_bone(ct, region, levels, profile=profile),
         radiomics=textures,
         deformity=heights,

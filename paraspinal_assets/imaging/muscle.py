@@ -18,7 +18,7 @@ from paraspinal_assets.imaging.labels import (
     UNION,
     Side,
     body_label,
-    rest_label,
+    vertebra_labels,
 )
 from paraspinal_assets.imaging.levels import LabelProfile, Slab, SlabRule, level_slabs, union_rows
 from paraspinal_assets.imaging.volume import Volume
@@ -109,11 +109,13 @@ def measure_muscle(
             row: dict[str, Any] = {"level": level, "side": side}
             rows.append(row)
             if found is None:
-                row["reason"] = "level_absent" if not len(profile.slices(_vertebra(level))) else "no_body"
+                row["reason"] = (
+                    "level_absent" if not len(profile.slices(vertebra_labels(level))) else "no_body"
+                )
                 continue
             parts = [sides[value].between(found.start, found.stop) for value in values]
             row |= _statistics(parts, voxel_mm3, windows)
-            row["touches_border"] = profile.reaches_edge(_vertebra(level)) or profile.reaches_edge(
+            row["touches_border"] = profile.reaches_edge(vertebra_labels(level)) or profile.reaches_edge(
                 values, found.start, found.stop
             )
             if not row["voxels"]:
@@ -157,10 +159,6 @@ class _SideValues:
         return np.concatenate([self.values[:0], *runs])
 
 
-def _vertebra(level: str) -> tuple[int, int]:
-    return body_label(level), rest_label(level)
-
-
 def _statistics(parts: Sequence[NDArray[Any]], voxel_mm3: float, windows: HuWindows) -> dict[str, Any]:
     hu = Histogram.of(np.concatenate(parts) if len(parts) > 1 else parts[0])
     if not hu.n:
@@ -187,7 +185,7 @@ def _fraction(hu: Histogram, window: tuple[float, float]) -> float:
 
 def _area(profile: LabelProfile, level: str, values: Sequence[int], plane_mm2: float) -> float | None:
     """Muscle in the middle slice of the vertebral body; null rather than zero where that slice has none."""
-    extent = profile.slices((body_label(level),) if profile.has_bodies else _vertebra(level))
+    extent = profile.slices((body_label(level),) if profile.has_bodies else vertebra_labels(level))
     if not len(extent):
         return None
     middle = int(extent[0] + extent[-1]) // 2
@@ -213,7 +211,8 @@ def _union(
             continue
         row |= _statistics([sides[value].inside(inside) for value in values], voxel_mm3, windows)
         row["touches_border"] = any(
-            profile.reaches_edge(_vertebra(name)) or profile.reaches_edge(values, found.start, found.stop)
+            profile.reaches_edge(vertebra_labels(name))
+            or profile.reaches_edge(values, found.start, found.stop)
             for name, found in slabs.items()
         )
         if not row["voxels"]:

@@ -45,8 +45,6 @@ class QualityVerdict:
 
     Attributes
     ----------
-    accepted
-        True if no rule found anything.
     reasons
         Codes of `imaging.reasons`, in the order of the rules.
     measures
@@ -57,10 +55,14 @@ class QualityVerdict:
         Muscle and spine from level to level (`imaging.spine_profile`), to compare scans by.
     """
 
-    accepted: bool
     reasons: tuple[str, ...]
     measures: dict[str, float | None]
     profile: Profile = field(default_factory=dict)
+
+    @property
+    def accepted(self) -> bool:
+        """Whether no rule found anything."""
+        return not self.reasons
 
 
 def assess(
@@ -79,14 +81,14 @@ def assess(
     """
     scan = segmented_scan(ct, labels, levels)
     if scan is None:
-        return QualityVerdict(False, ("empty_segmentation",), {"levels_found": 0.0})
+        return QualityVerdict(("empty_segmentation",), {"levels_found": 0.0})
     if not scan.centroids_mm:
-        return QualityVerdict(False, ("no_vertebrae",), {"levels_found": 0.0})
+        return QualityVerdict(("no_vertebrae",), {"levels_found": 0.0})
     findings = [rule(scan) for rule in RULES]
     findings.append(asymmetry(scan, muscle))
     reasons = tuple(dict.fromkeys(finding.reason for finding in findings if finding.reason))
     measures = {name: value for finding in findings for name, value in finding.measures.items()}
-    return QualityVerdict(not reasons, reasons, measures, spine_profile(scan))
+    return QualityVerdict(reasons, measures, spine_profile(scan))
 
 
 def missing_level(scan: SegmentedScan) -> Finding:

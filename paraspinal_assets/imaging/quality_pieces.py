@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from paraspinal_assets.imaging.anatomy import label_box
-from paraspinal_assets.imaging.labels import body_label, rest_label
+from paraspinal_assets.imaging.labels import vertebra_labels
 from paraspinal_assets.imaging.quality_scan import Finding, SegmentedScan
 
 PIECE: Final = 0.05
@@ -27,10 +27,10 @@ def vertebra_in_pieces(scan: SegmentedScan) -> Finding:
 
 def _stray_mm(scan: SegmentedScan, level: str) -> float:
     """Height of the slices between the lowest and the highest voxel of a vertebra that hold no real piece of it."""
-    shapes = [scan.shapes[label] for label in (body_label(level), rest_label(level)) if label in scan.shapes]
+    shapes = [scan.shapes[label] for label in vertebra_labels(level) if label in scan.shapes]
     start, stop = min(shape.box[2].start for shape in shapes), max(shape.box[2].stop for shape in shapes)
     part = scan.labels[:, :, start:stop]
-    held = _slices_of_pieces((part == body_label(level)) | (part == rest_label(level)))
+    held = _slices_of_pieces(np.isin(part, vertebra_labels(level)))
     return float((stop - start - held) * scan.spacing[2])
 
 

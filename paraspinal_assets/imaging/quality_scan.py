@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paraspinal_assets.imaging.anatomy import LabelShape, label_box, label_shapes, level_centroids, to_world
-from paraspinal_assets.imaging.labels import AUTOCHTHON_LEFT, AUTOCHTHON_RIGHT, SPINE, body_label, rest_label
+from paraspinal_assets.imaging.geometry import shifted
+from paraspinal_assets.imaging.labels import AUTOCHTHON_LEFT, AUTOCHTHON_RIGHT, SPINE, vertebra_labels
 from paraspinal_assets.imaging.volume import Volume
 
 MARGIN_MM: Final = (40.0, 60.0, 10.0)
@@ -89,7 +90,7 @@ class SegmentedScan:
     @cached_property
     def vertebra_labels(self) -> tuple[int, ...]:
         """Labels of the study's vertebrae that are present."""
-        wanted = [label for level in self.levels for label in (body_label(level), rest_label(level))]
+        wanted = [label for level in self.levels for label in vertebra_labels(level)]
         return tuple(label for label in wanted if label in self.shapes)
 
     @cached_property
@@ -158,9 +159,7 @@ def segmented_scan(ct: Volume, labels: Volume, levels: Sequence[str]) -> Segment
     box = label_box(labels.data, margin)
     if box is None:
         return None
-    start = np.array([part.start for part in box])
-    affine = labels.affine.copy()
-    affine[:3, 3] += affine[:3, :3] @ start
+    affine = shifted(labels.affine, [part.start for part in box])
     cut = labels.data[box]
     shapes = label_shapes(cut)
     ordered = tuple(sorted(levels, key=SPINE.index))

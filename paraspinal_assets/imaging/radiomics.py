@@ -16,14 +16,18 @@ from numpy.typing import NDArray
 
 from paraspinal_assets.imaging.attenuation import Histogram
 from paraspinal_assets.imaging.geometry import voxel_volume_mm3
-from paraspinal_assets.imaging.labels import AUTOCHTHON_LEFT, AUTOCHTHON_RIGHT, body_label, rest_label
+from paraspinal_assets.imaging.labels import AUTOCHTHON_LEFT, AUTOCHTHON_RIGHT, vertebra_labels
 from paraspinal_assets.imaging.levels import LabelProfile, SlabRule, level_slabs
 from paraspinal_assets.imaging.mesh import mesh_volume_mm3
-from paraspinal_assets.imaging.radiomics_names import FEATURES, MESH_VOLUME, VOXEL_VOLUME
-from paraspinal_assets.imaging.texture_features import (
+from paraspinal_assets.imaging.radiomics_names import (
+    FEATURES,
     GLDM_NAMES,
     GLRLM_NAMES,
     GLSZM_NAMES,
+    MESH_VOLUME,
+    VOXEL_VOLUME,
+)
+from paraspinal_assets.imaging.texture_features import (
     entropy,
     glcm_features,
     ngtdm_features,
@@ -78,7 +82,7 @@ def measure_radiomics(
         row: dict[str, Any] = {"level": level}
         rows.append(row)
         if level not in slabs:
-            present = len(profile.slices((body_label(level), rest_label(level))))
+            present = len(profile.slices(vertebra_labels(level)))
             row["reason"] = "no_body" if present else "level_absent"
             continue
         start, stop = (z - labels.offset[2] for z in (slabs[level].start, slabs[level].stop))
@@ -94,7 +98,7 @@ def measure_radiomics(
 
 
 def region_features(
-    hu: NDArray[Any], mask: NDArray[np.bool_], affine: NDArray[np.float64], bin_width: float = 25.0
+    hu: NDArray[Any], mask: NDArray[np.bool_], affine: NDArray[np.float64], bin_width: float
 ) -> dict[str, float]:
     """All features of one region; `hu` and `mask` have shape ``(z, y, x)``, `affine` is that of ``(x, y, z)``."""
     values = hu[mask]

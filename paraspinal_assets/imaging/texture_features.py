@@ -12,6 +12,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from paraspinal_assets.imaging.radiomics_names import GLCM_NAMES
+
 EPSILON: Final = float(np.spacing(1))
 """Added inside every logarithm, so that an empty cell gives 0."""
 
@@ -92,109 +94,6 @@ def _gathered(cells: Array, place: NDArray[np.intp], width: int) -> Array:
 def _ratio(one: Array, other: Array, limit: float) -> Array:
     """Quotients, and `limit` where the divisor is zero."""
     return np.divide(one, other, out=np.full_like(one, limit), where=other != 0)
-
-
-GLCM_NAMES: Final = (
-    "Autocorrelation",
-    "JointAverage",
-    "ClusterProminence",
-    "ClusterShade",
-    "ClusterTendency",
-    "Contrast",
-    "Correlation",
-    "DifferenceAverage",
-    "DifferenceEntropy",
-    "DifferenceVariance",
-    "JointEnergy",
-    "JointEntropy",
-    "Imc1",
-    "Imc2",
-    "Idm",
-    "Idmn",
-    "Id",
-    "Idn",
-    "InverseVariance",
-    "MaximumProbability",
-    "SumEntropy",
-    "SumSquares",
-)
-_EMPHASES: Final = (
-    "grey_nonuniformity",
-    "grey_nonuniformity_normalized",
-    "grey_variance",
-    "high_grey",
-    "large",
-    "large_high_grey",
-    "large_low_grey",
-    "low_grey",
-    "entropy",
-    "size_nonuniformity",
-    "size_nonuniformity_normalized",
-    "percentage",
-    "size_variance",
-    "small",
-    "small_high_grey",
-    "small_low_grey",
-)
-GLRLM_NAMES: Final = dict(
-    zip(
-        [
-            "GrayLevelNonUniformity",
-            "GrayLevelNonUniformityNormalized",
-            "GrayLevelVariance",
-            "HighGrayLevelRunEmphasis",
-            "LongRunEmphasis",
-            "LongRunHighGrayLevelEmphasis",
-            "LongRunLowGrayLevelEmphasis",
-            "LowGrayLevelRunEmphasis",
-            "RunEntropy",
-            "RunLengthNonUniformity",
-            "RunLengthNonUniformityNormalized",
-            "RunPercentage",
-            "RunVariance",
-            "ShortRunEmphasis",
-            "ShortRunHighGrayLevelEmphasis",
-            "ShortRunLowGrayLevelEmphasis",
-        ],
-        _EMPHASES,
-        strict=True,
-    )
-)
-GLSZM_NAMES: Final = {
-    "GrayLevelNonUniformity": "grey_nonuniformity",
-    "GrayLevelNonUniformityNormalized": "grey_nonuniformity_normalized",
-    "GrayLevelVariance": "grey_variance",
-    "HighGrayLevelZoneEmphasis": "high_grey",
-    "LargeAreaEmphasis": "large",
-    "LargeAreaHighGrayLevelEmphasis": "large_high_grey",
-    "LargeAreaLowGrayLevelEmphasis": "large_low_grey",
-    "LowGrayLevelZoneEmphasis": "low_grey",
-    "SizeZoneNonUniformity": "size_nonuniformity",
-    "SizeZoneNonUniformityNormalized": "size_nonuniformity_normalized",
-    "SmallAreaEmphasis": "small",
-    "SmallAreaHighGrayLevelEmphasis": "small_high_grey",
-    "SmallAreaLowGrayLevelEmphasis": "small_low_grey",
-    "ZoneEntropy": "entropy",
-    "ZonePercentage": "percentage",
-    "ZoneVariance": "size_variance",
-}
-GLDM_NAMES: Final = {
-    "DependenceEntropy": "entropy",
-    "DependenceNonUniformity": "size_nonuniformity",
-    "DependenceNonUniformityNormalized": "size_nonuniformity_normalized",
-    "DependenceVariance": "size_variance",
-    "GrayLevelNonUniformity": "grey_nonuniformity",
-    "GrayLevelVariance": "grey_variance",
-    "HighGrayLevelEmphasis": "high_grey",
-    "LargeDependenceEmphasis": "large",
-    "LargeDependenceHighGrayLevelEmphasis": "large_high_grey",
-    "LargeDependenceLowGrayLevelEmphasis": "large_low_grey",
-    "LowGrayLevelEmphasis": "low_grey",
-    "SmallDependenceEmphasis": "small",
-    "SmallDependenceHighGrayLevelEmphasis": "small_high_grey",
-    "SmallDependenceLowGrayLevelEmphasis": "small_low_grey",
-}
-NGTDM_NAMES: Final = ("Busyness", "Coarseness", "Complexity", "Contrast", "Strength")
 
 
 def size_features(counts: Array, grey: Array, sizes: Array, voxels: int) -> dict[str, float]:

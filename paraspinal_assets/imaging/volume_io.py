@@ -55,7 +55,6 @@ def read_region(
     labels: Path | str | Volume,
     *,
     margin_mm: float = 10.0,
-    max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> tuple[Volume, Volume]:
     """Read the part of a CT that its labels occupy, plus a margin, without ever holding the whole CT.
 
@@ -67,8 +66,6 @@ def read_region(
         Label volume on the same grid (values 0 to 255): a file or a volume in memory.
     margin_mm
         Margin around the labels on every side, cut off at the edge of the image.
-    max_bytes
-        Largest voxel block that either header may claim.
 
     Returns
     -------
@@ -87,8 +84,8 @@ def read_region(
             occupied = _margin_box(labels, occupied, margin_mm)
         label_region = crop(labels, occupied)
     else:
-        label_region = _read_label_region(Path(labels), margin_mm, max_bytes)
-    with PlaneStream(Path(ct_path), max_bytes) as stream:
+        label_region = _read_label_region(Path(labels), margin_mm)
+    with PlaneStream(Path(ct_path)) as stream:
         header = stream.header
         turn = Orientation.closest(header.affine)
         shape, affine = turn.shape(header.shape), turn.affine(header.affine, header.shape)
@@ -176,9 +173,9 @@ def _fits_int16(values: NDArray[Any]) -> bool:
     return values.dtype.kind != "f" or bool((values == np.rint(values)).all())
 
 
-def _read_label_region(path: Path, margin_mm: float, max_bytes: int) -> Volume:
+def _read_label_region(path: Path, margin_mm: float) -> Volume:
     """The occupied box of a label file with its margin; empty planes cost nothing but their inflation."""
-    with PlaneStream(path, max_bytes) as stream:
+    with PlaneStream(path) as stream:
         header = stream.header
         pieces: dict[int, tuple[int, int, NDArray[np.uint8]]] = {}
         for k, plane in stream.planes():

@@ -109,7 +109,7 @@ class Cohort:
     @property
     def years(self) -> Array:
         """Years between the exams."""
-        return np.array([(b - a).days / 365.25 for a, b in zip(self.exam5, self.exam6, strict=True)])
+        return _years(self.exam5, self.exam6)
 
 
 def make_cohort(participants: tuple[str, ...], rng: np.random.Generator) -> Cohort:
@@ -132,11 +132,10 @@ def make_cohort(participants: tuple[str, ...], rng: np.random.Generator) -> Coho
         21.25 - 0.4 * (age - 67) + 4 * (male - 0.5) - 4 * complete["bisphosphonates"].to_numpy(float)
     )
     attenuation = attenuation + rng.normal(0, 12.5, n)
-    attenuation = _with_group_means(
-        attenuation, TARGETS["attenuation_low_quartile_hu"], TARGETS["attenuation_other_quartiles_hu"]
-    )
+    means = TARGETS["attenuation_low_quartile_hu"], TARGETS["attenuation_other_quartiles_hu"]
+    attenuation = _with_group_means(attenuation, low_quartile(attenuation), *means)
     vbmd6 = _bone_density(complete, attenuation, rng)
-    years = np.array([(b - a).days / 365.25 for a, b in zip(exam5, exam6, strict=True)])
+    years = _years(exam5, exam6)
     return Cohort(
         participants=participants,
         complete=complete,
@@ -167,6 +166,10 @@ def design(covariates: pd.DataFrame) -> Array:
 def low_quartile(values: Array) -> NDArray[np.bool_]:
     """At or below the first quartile."""
     return np.asarray(values <= np.quantile(values, 0.25))
+
+
+def _years(start: tuple[pd.Timestamp, ...], end: tuple[pd.Timestamp, ...]) -> Array:
+    return np.array([(b - a).days / 365.25 for a, b in zip(start, end, strict=True)])
 
 
 def _covariates(n: int, rng: np.random.Generator) -> pd.DataFrame:
@@ -219,9 +222,8 @@ def _with_missing(complete: pd.DataFrame, rng: np.random.Generator) -> pd.DataFr
     return table
 
 
-def _with_group_means(values: Array, low_mean: float, other_mean: float) -> Array:
-    """Shift and stretch so that the lowest quartile and the rest have these means; order is kept."""
-    low = low_quartile(values)
+def _with_group_means(values: Array, low: NDArray[np.bool_], low_mean: float, other_mean: float) -> Array:
+    """Shift and stretch so that the low group and the rest have these means; order is kept."""
     if low.all() or not low.any() or values[low].mean() >= values[~low].mean():
         return values
     stretch = (other_mean - low_mean) / (values[~low].mean() - values[low].mean())
@@ -268,13 +270,8 @@ def _bone_density(covariates: pd.DataFrame, attenuation: Array, rng: np.random.G
     c = centred @ centred + s2 - s2 / share_full
     g = (-half_b + np.sqrt(max(half_b**2 - a * c, 0.0))) / a
     density = g * explained + centred + np.sqrt(s2) * residual
-    return _with_means_of(density, low)
-
-
-def _with_means_of(density: Array, low: NDArray[np.bool_]) -> Array:
-    low_mean, other_mean = TARGETS["vbmd_low_quartile_mg_cm3"], TARGETS["vbmd_other_quartiles_mg_cm3"]
-    stretch = (other_mean - low_mean) / (density[~low].mean() - density[low].mean())
-    return np.asarray(low_mean + stretch * (density - density[low].mean()))
+    means = TARGETS["vbmd_low_quartile_mg_cm3"], TARGETS["vbmd_other_quartiles_mg_cm3"]
+    return _with_group_means(density, low, *means)
 
 
 def _remainder(X: Array, y: Array) -> Array:

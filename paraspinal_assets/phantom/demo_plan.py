@@ -62,17 +62,12 @@ class ScanPlan:
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """The study: sound participants whose effects are tuned, others with a broken scan, and all scans."""
+    """The study: sound participants, whose effects are tuned; these and those with a broken scan; all scans."""
 
     sound: Cohort
-    others: Cohort | None
+    cohorts: tuple[Cohort, ...]
     breakages: dict[str, Breakage]
     scans: tuple[ScanPlan, ...]
-
-    @property
-    def cohorts(self) -> tuple[Cohort, ...]:
-        """Both groups of participants."""
-        return (self.sound,) if self.others is None else (self.sound, self.others)
 
 
 def plan_study(participants: int, seed: int, *, broken: bool = True) -> StudyPlan:
@@ -84,20 +79,17 @@ def plan_study(participants: int, seed: int, *, broken: bool = True) -> StudyPla
     sound_ids = tuple(name for i, name in enumerate(ids) if i not in chosen)
     other_ids = tuple(name for i, name in enumerate(ids) if i in chosen)
     sound = make_cohort(sound_ids, np.random.default_rng([seed, 1]))
-    others = make_cohort(other_ids, np.random.default_rng([seed, 2])) if other_ids else None
+    others = [make_cohort(other_ids, np.random.default_rng([seed, 2]))] if other_ids else []
     breakages = dict(zip(other_ids, BREAKAGES, strict=False))
-    scans: list[ScanPlan] = []
-    for cohort in (sound, others):
-        for row in range(len(cohort.participants) if cohort else 0):
-            assert cohort is not None
-            scans += _scans(cohort, row, seed, breakages.get(cohort.participants[row]))
     with_reader = set(sound_ids[:READER_SCANS])
     scans = [
-        replace(scan, reader=scan.exam == EXAMS[0] and scan.participant in with_reader) for scan in scans
+        replace(scan, reader=scan.exam == EXAMS[0] and scan.participant in with_reader)
+        for cohort in (sound, *others)
+        for row, participant in enumerate(cohort.participants)
+        for scan in _scans(cohort, row, seed, breakages.get(participant))
     ]
-    return StudyPlan(
-        sound, others, breakages, tuple(sorted(scans, key=lambda scan: (scan.exam, scan.participant)))
-    )
+    in_order = sorted(scans, key=lambda scan: (scan.exam, scan.participant))
+    return StudyPlan(sound, (sound, *others), breakages, tuple(in_order))
 
 
 def _scans(cohort: Cohort, row: int, seed: int, breakage: Breakage | None) -> list[ScanPlan]:

@@ -18,7 +18,7 @@ from paraspinal_assets.phantom.clinical import (
     low_quartile,
 )
 from paraspinal_assets.phantom.demo_plan import EXAMS, StudyPlan
-from paraspinal_assets.phantom.effects import adjusted_r2, auc, logistic_score
+from paraspinal_assets.phantom.effects import SMALLEST_WITH_AREAS, adjusted_r2, auc, logistic_score
 
 
 def write_tables(root: Path, plan: StudyPlan) -> None:
@@ -65,11 +65,11 @@ def cohort_truth(plan: StudyPlan, records: list[dict[str, Any]]) -> dict[str, An
     }
 
 
-def _achieved(cohort: Cohort, records: list[dict[str, Any]]) -> dict[str, float | int | None]:
+def _achieved(cohort: Cohort, records: list[dict[str, Any]]) -> dict[str, float]:
     by_scan = {(r["exam"], r["participant"]): r for r in records}
     attenuation = np.array([by_scan[EXAMS[0], p]["union"]["median_hu"] for p in cohort.participants])
     vbmd = np.array([by_scan[EXAMS[1], p]["vbmd_mg_cm3"] for p in cohort.participants])
-    found: dict[str, float | int | None] = {
+    found: dict[str, float] = {
         "participants": len(attenuation),
         "fractures": int(cohort.fracture.sum()),
     }
@@ -87,13 +87,13 @@ def _achieved(cohort: Cohort, records: list[dict[str, Any]]) -> dict[str, float 
             "adjusted_r2_covariates": adjusted_r2(X, vbmd),
             "adjusted_r2_with_attenuation": adjusted_r2(np.column_stack([X, attenuation]), vbmd),
         }
-    if len(vbmd) >= 40:
+    if len(vbmd) >= SMALLEST_WITH_AREAS:
         score = logistic_score(cohort.fracture, vbmd, attenuation)
         found |= {
             "auc_vbmd": auc(cohort.fracture, -vbmd),
             "auc_vbmd_attenuation": auc(cohort.fracture, score),
         }
-    return {name: None if value is None else round(value, 4) for name, value in found.items()}
+    return {name: round(value, 4) for name, value in found.items()}
 
 
 def _joined(plan: StudyPlan, table: Callable[[Cohort], pd.DataFrame]) -> pd.DataFrame:

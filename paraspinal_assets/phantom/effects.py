@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 from scipy.stats import rankdata
 
 Array = NDArray[np.float64]
+
+DRAWS: Final = 400
+SMALLEST_WITH_AREAS: Final = 40
+"""In a smaller cohort areas under the ROC curve say nothing: none is aimed at or reported."""
 
 
 def adjusted_r2(X: Array, y: Array) -> float:
@@ -45,21 +51,20 @@ def closest_fractures(
     share: float,
     targets: tuple[float, float],
     rng: np.random.Generator,
-    draws: int = 400,
 ) -> NDArray[np.int64]:
     """Fractures of a share of people, likelier with low density and low attenuation.
 
-    Of `draws` random outcomes the one is taken whose apparent AUCs (density alone; density and attenuation)
+    Of `DRAWS` random outcomes the one is taken whose apparent AUCs (density alone; density and attenuation)
     are closest to `targets`: with few cases a single draw strays by several hundredths.
     """
     n = len(vbmd)
     cases = max(1, round(share * n))
     risk = -0.9 * _standard(vbmd) - 0.8 * _standard(attenuation)
     best, distance = np.zeros(n, np.int64), np.inf
-    for _ in range(draws if n >= 40 else 1):
+    for _ in range(DRAWS):
         outcome = np.zeros(n, np.int64)
         outcome[np.argsort(-(risk + rng.logistic(0, 0.75, n)))[:cases]] = 1
-        if n < 40:
+        if n < SMALLEST_WITH_AREAS:
             return outcome
         found = (auc(outcome, -vbmd), auc(outcome, logistic_score(outcome, vbmd, attenuation)))
         off = float(np.hypot(found[0] - targets[0], found[1] - targets[1]))

@@ -123,11 +123,6 @@ class Section:
         return self
 
 
-def text(words: str, kind: Literal["text", "note", "missing"] = "text") -> Paragraph:
-    """A paragraph."""
-    return Paragraph(words, kind)
-
-
 def figure(drawing: Drawing, caption: str = "") -> FigureBlock:
     """A drawing as a block."""
     return FigureBlock(drawing.name, drawing.title, caption or drawing.description, drawing.svg(), drawing)

@@ -13,9 +13,7 @@ DENSITY: Final = "vBMD"
 DENSITY_AND_ATTENUATION: Final = "vBMD_Attenuation"
 
 
-def headline(
-    tables: Mapping[str, pd.DataFrame], truth: Mapping[str, float] | None = None
-) -> list[dict[str, Any]]:
+def headline(tables: Mapping[str, pd.DataFrame], truth: Mapping[str, float] | None) -> list[dict[str, Any]]:
     """Label, value, unit and truth of each headline number; numbers whose table is not there are left out.
 
     Parameters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pandas as pd
@@ -54,6 +54,13 @@ def p_value(value: Any) -> str:
 def interval(low: Any, high: Any, printer: Callable[[Any], str] = significant) -> str:
     """``low to high``; a dash if either is missing."""
     return DASH if _missing(low) or _missing(high) else f"{printer(low)} to {printer(high)}"
+
+
+def intervals(
+    low: Iterable[Any], high: Iterable[Any], printer: Callable[[Any], str] = significant
+) -> list[str]:
+    """`interval` of each pair of limits."""
+    return [interval(a, b, printer) for a, b in zip(low, high, strict=True)]
 
 
 def percent(part: Any, whole: Any) -> str:

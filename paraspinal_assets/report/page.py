@@ -26,9 +26,9 @@ def page(
     sections: Sequence[Section],
     *,
     title: str,
-    subtitle: str = "",
-    badges: Sequence[str] = (),
-    footer: str = "",
+    subtitle: str,
+    badges: Sequence[str],
+    footer: str,
 ) -> str:
     """The page; everything but the figures' SVG is escaped.
 

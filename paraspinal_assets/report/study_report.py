@@ -58,20 +58,8 @@ STUDY_SECTIONS: Final[tuple[Writer, ...]] = (
     methods.methods,
     methods.checklists,
 )
-ANALYSIS_SECTIONS: Final[tuple[Writer, ...]] = (
-    cohort.summary,
-    cohort.table_one,
-    regression.regression,
-    regression.comparison,
-    regression.sensitivity,
-    regression.dose_response,
-    prediction.fracture,
-    prediction.calibration,
-    change.longitudinal,
-    change.subgroups,
-    methods.problems,
-    methods.methods,
-)
+_OF_A_STUDY: Final = (cohort.flow, cohort.muscle, quality.quality, agreement.agreement, methods.checklists)
+ANALYSIS_SECTIONS: Final = tuple(section for section in STUDY_SECTIONS if section not in _OF_A_STUDY)
 
 
 def study_report(tables: Mapping[str, pd.DataFrame], info: Mapping[str, object]) -> Report:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy.typing as npt
 import pandas as pd
 
-from paraspinal_assets.statistics.analysis_data import AnalysisData, prepare
+from paraspinal_assets.statistics.analysis_data import AnalysisData, fit_models, prepare
 from paraspinal_assets.statistics.analysis_fracture import (
     coefficient_tables,
-    fit_fracture_models,
     performance_tables,
     predict,
 )
@@ -20,7 +21,9 @@ from paraspinal_assets.statistics.analysis_imputed import (
     pooled_linear,
     pooled_logistic,
 )
-from paraspinal_assets.statistics.analysis_linear import fit_linear_models, linear_tables
+from paraspinal_assets.statistics.analysis_linear import linear_tables
+from paraspinal_assets.statistics.linear import fit_linear
+from paraspinal_assets.statistics.logistic import fit_logistic
 from paraspinal_assets.statistics.problems import NO_ANSWER, Problem, problems_table
 from paraspinal_assets.statistics.spec import AnalysisSpec
 from paraspinal_assets.statistics.tables import COLUMNS, stack
@@ -65,13 +68,13 @@ def analyze(
     data, problems = prepare(table, spec, folds)
     tables: dict[str, pd.DataFrame] = {"imputation": data.imputation}
 
-    linear_fits, found = fit_linear_models(data, spec)
+    linear_fits, found = fit_models(data, spec, "linear", fit_linear)
     problems += found
     made, found = linear_tables(linear_fits, spec)
     problems += found
     tables |= made
 
-    fits, found = fit_fracture_models(data, spec)
+    fits, found = fit_models(data, spec, "logistic", fit_logistic)
     problems += found
     made, found = coefficient_tables(fits, spec)
     problems += found
@@ -97,7 +100,7 @@ def analyze(
                 problems.append(Problem("imputation", "", "W-STAT-POOLED", NOT_POOLED))
                 if spec.bootstrap and fits:
                     problems.append(Problem("optimism", "", "W-STAT-POOLED", NO_OPTIMISM))
-                    spec = spec.changed(bootstrap=0)
+                    spec = replace(spec, bootstrap=0)
 
     del linear_fits
     made, found = performance_tables(predictions, fits, spec)

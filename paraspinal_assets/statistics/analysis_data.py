@@ -1,23 +1,26 @@
-"""The table that an analysis works on: typed, checked and imputed, with what was refused and why."""
+"""The table that an analysis works on, typed, checked and imputed, and models fitted to it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics.column_types import coerce_columns, infer_kind
 from paraspinal_assets.statistics.design import Design, build_design
 from paraspinal_assets.statistics.formula import Formula
 from paraspinal_assets.statistics.imputation import impute_median
-from paraspinal_assets.statistics.models import coerce_columns, infer_kind
-from paraspinal_assets.statistics.problems import Problem
+from paraspinal_assets.statistics.problems import NO_ANSWER, Problem
 from paraspinal_assets.statistics.reference_levels import with_references
 from paraspinal_assets.statistics.spec import AnalysisSpec
 
+FitT = TypeVar("FitT")
+Kind = Literal["linear", "logistic"]
 _SHOULD_BE = {"number": "a number", "binary": "0 or 1"}
 
 
@@ -62,6 +65,26 @@ class AnalysisData:
                     "Correct them in the table, or leave them empty.",
                 )
         return build_design(self.completed if table is None else table, parsed)
+
+
+def fit_models(
+    data: AnalysisData,
+    spec: AnalysisSpec,
+    kind: Kind,
+    fit: Callable[[Design], FitT],
+    table: pd.DataFrame | None = None,
+) -> tuple[dict[str, FitT], list[Problem]]:
+    """All models of a kind that can be fitted, and why the others cannot; `table` as in `AnalysisData.design`."""
+    fits: dict[str, FitT] = {}
+    problems: list[Problem] = []
+    for (of, model), formula in spec.formulas().items():
+        if of != kind:
+            continue
+        try:
+            fits[model] = fit(data.design(formula, table))
+        except NO_ANSWER as error:
+            problems.append(Problem.from_error(kind, model, error))
+    return fits, problems
 
 
 def prepare(

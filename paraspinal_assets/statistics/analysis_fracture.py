@@ -10,17 +10,27 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from paraspinal_assets.statistics import auc_tables, calibration, decision, reclassification, thresholds
 from paraspinal_assets.statistics.analysis_data import AnalysisData
+from paraspinal_assets.statistics.arrays import Vector
+from paraspinal_assets.statistics.auc_tables import (
+    auc_table,
+    band_table,
+    comparison_table,
+    curve_table,
+    partial_auc_table,
+)
+from paraspinal_assets.statistics.calibration import calibration_table
+from paraspinal_assets.statistics.decision import decision_table
 from paraspinal_assets.statistics.diagnostics import logistic_problems
-from paraspinal_assets.statistics.logistic import LogisticFit, fit_logistic
+from paraspinal_assets.statistics.logistic import LogisticFit
 from paraspinal_assets.statistics.optimism import bootstrap_optimism
 from paraspinal_assets.statistics.problems import NO_ANSWER, Problem
 from paraspinal_assets.statistics.profile import profile_intervals
-from paraspinal_assets.statistics.rank import Vector
+from paraspinal_assets.statistics.reclassification import reclassification_table
 from paraspinal_assets.statistics.resampling import out_of_fold, stratified_folds
 from paraspinal_assets.statistics.spec import AnalysisSpec
 from paraspinal_assets.statistics.tables import stack
+from paraspinal_assets.statistics.thresholds import thresholds_table
 
 Tables = dict[str, pd.DataFrame]
 Found = pd.DataFrame | tuple[pd.DataFrame, Iterable[Problem]]
@@ -44,22 +54,6 @@ class Predictions:
     outcome: Vector
     folds: npt.NDArray[np.generic] | None
     risks: Mapping[str, Mapping[str, Vector]]
-
-
-def fit_fracture_models(
-    data: AnalysisData, spec: AnalysisSpec, table: pd.DataFrame | None = None
-) -> tuple[dict[str, LogisticFit], list[Problem]]:
-    """All logistic models that can be fitted, and why the others cannot."""
-    fits: dict[str, LogisticFit] = {}
-    problems: list[Problem] = []
-    for (kind, model), formula in spec.formulas().items():
-        if kind != "logistic":
-            continue
-        try:
-            fits[model] = fit_logistic(data.design(formula, table))
-        except NO_ANSWER as error:
-            problems.append(Problem.from_error("logistic", model, error))
-    return fits, problems
 
 
 def choose_folds(
@@ -125,8 +119,8 @@ def coefficient_tables(fits: Mapping[str, LogisticFit], spec: AnalysisSpec) -> t
     parts = []
     for model, fit in fits.items():
         problems += logistic_problems(model, fit)
-        limits = profile_intervals(fit, level=spec.level, method=spec.profile)
-        parts.append(fit.coefficient_table(limits, level=spec.level).assign(model=model))
+        limits = profile_intervals(fit, method=spec.profile)
+        parts.append(fit.coefficient_table(limits).assign(model=model))
     return {"logistic_coefficients": stack("logistic_coefficients", parts)}, problems
 
 
@@ -142,22 +136,22 @@ def performance_tables(
         # model do not choose its direction. pROC's rule is kept for the apparent estimates, as in the original.
         ranked = {"estimate": estimate, "direction": "<" if estimate == "out_of_fold" else "auto"}
         for model, risk in risks.items():
-            one = {model: risk}
-            collect("auc", model, auc_tables.auc_table, y, one, **ranked, level=spec.level)
-            collect("partial_auc", model, auc_tables.partial_auc_table, y, one, **ranked)
-            collect("thresholds", model, thresholds.thresholds_table, y, one, **ranked)
-            collect("calibration", model, calibration.calibration_table, y, one, estimate=estimate)
-            collect("decision_curve", model, decision.decision_table, y, one, estimate=estimate)
-            collect("roc_curve", model, auc_tables.curve_table, y, one, **ranked)
-            collect("roc_band", model, auc_tables.band_table, y, one, **ranked, level=spec.level)
+            collect("auc", model, auc_table, y, model, risk, **ranked)
+            collect("partial_auc", model, partial_auc_table, y, model, risk, **ranked)
+            collect("thresholds", model, thresholds_table, y, model, risk, **ranked)
+            collect("calibration", model, calibration_table, y, model, risk, estimate=estimate)
+            collect("decision_curve", model, decision_table, y, model, risk, estimate=estimate)
+            collect("roc_curve", model, curve_table, y, model, risk, **ranked)
+            collect("roc_band", model, band_table, y, model, risk, **ranked)
         for a, b in combinations(risks, 2):
-            pair = {a: risks[a], b: risks[b]}
-            collect("auc_comparison", f"{a} against {b}", auc_tables.comparison_table, y, pair, **ranked)
+            both = (y, (a, b), risks[a], risks[b])
+            collect("auc_comparison", f"{a} against {b}", comparison_table, *both, **ranked)
         for a, b in spec.reclassified():
             if a in risks and b in risks:
-                name, pair = f"{a} to {b}", {a: risks[a], b: risks[b]}
-                call = reclassification.reclassification_table
-                collect("reclassification", name, call, y, pair, [(a, b)], estimate=estimate, cutoffs=cuts)
+                both, name = (y, (a, b), risks[a], risks[b]), f"{a} to {b}"
+                collect(
+                    "reclassification", name, reclassification_table, *both, estimate=estimate, cutoffs=cuts
+                )
     tables = {name: stack(name, collect.parts.get(name, [])) for name in _FROM_PREDICTIONS}
     tables["optimism"] = _optimism(fits, spec)
     corrected = _corrected(tables["auc"], tables["optimism"])
@@ -196,9 +190,14 @@ def _optimism(fits: Mapping[str, LogisticFit], spec: AnalysisSpec) -> pd.DataFra
     rows = []
     for model, fit in fits.items() if spec.bootstrap else ():
         found = bootstrap_optimism(fit, replicates=spec.bootstrap, seed=spec.seed)
-        values = (model, found.mean, found.monte_carlo_error, found.replicates, found.failed)
         rows.append(
-            dict(zip(("model", "optimism", "monte_carlo_error", "replicates", "failed"), values, strict=True))
+            {
+                "model": model,
+                "optimism": found.mean,
+                "monte_carlo_error": found.monte_carlo_error,
+                "replicates": found.replicates,
+                "failed": found.failed,
+            }
         )
     return stack("optimism", [pd.DataFrame(rows)])
 

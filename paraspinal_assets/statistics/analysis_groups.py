@@ -27,17 +27,11 @@ def group_tables(
         if m not in described.columns
     ]
     tables: Tables = {}
-    parts = []
-    for measure in measures:
-        try:
-            part, found = quartiles_table(described, [measure])
-        except NO_ANSWER as error:
-            problems.append(Problem.from_error("quartiles", measure, error))
-            continue
-        parts.append(part)
-        problems += found
-    tables["quartiles"] = stack("quartiles", parts)
-    for measure, name in zip(measures, _table_one_names(measures), strict=True):
+    part, found = quartiles_table(described, measures)
+    problems += found
+    tables["quartiles"] = stack("quartiles", [part])
+    for place, measure in enumerate(measures):
+        name = f"table_one_{measure}" if place else "table_one"
         tables[name], of_table_one = _table_one(described, measure, spec)
         problems += of_table_one
     if spec.subgroups:
@@ -50,10 +44,6 @@ def group_tables(
     doses, of_doses = _dose_response(completed, measures, spec)
     groups, of_groups = _subgroups(completed, spec)
     return tables | doses | groups, [*problems, *of_doses, *of_groups]
-
-
-def _table_one_names(measures: list[str]) -> list[str]:
-    return ["table_one" if i == 0 else f"table_one_{measure}" for i, measure in enumerate(measures)]
 
 
 def _table_one(table: pd.DataFrame, measure: str, spec: AnalysisSpec) -> tuple[pd.DataFrame, list[Problem]]:

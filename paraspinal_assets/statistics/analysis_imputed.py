@@ -10,14 +10,14 @@ from itertools import repeat
 import numpy as np
 import pandas as pd
 
-from paraspinal_assets.statistics.analysis_data import AnalysisData
-from paraspinal_assets.statistics.analysis_fracture import Predictions, fit_fracture_models, predict
+from paraspinal_assets.statistics.analysis_data import AnalysisData, fit_models
+from paraspinal_assets.statistics.analysis_fracture import Predictions, predict
+from paraspinal_assets.statistics.arrays import Vector
 from paraspinal_assets.statistics.imputation import impute_median
 from paraspinal_assets.statistics.linear import LinearFit, fit_linear
 from paraspinal_assets.statistics.logistic import LogisticFit, fit_logistic
 from paraspinal_assets.statistics.multiple_imputation import chained_imputations, pool
 from paraspinal_assets.statistics.problems import NO_ANSWER, Problem
-from paraspinal_assets.statistics.rank import Vector
 from paraspinal_assets.statistics.spec import AnalysisSpec
 from paraspinal_assets.statistics.tables import stack
 
@@ -66,9 +66,9 @@ def compare_imputations(
     if spec.imputation not in ("predictors", "multiple"):
         median, _ = impute_median(data.observed, "predictors", outcomes=spec.outcomes)
         fitted = _fits(data, spec, median)
-    parts = [_single(key, "median", fit, spec.level) for key, fit in fitted.items()]
+    parts = [_single(key, "median", fit) for key, fit in fitted.items()]
     for key, fit in _fits(data, spec, data.observed).items():
-        parts.append(_single(key, "complete_case", fit, spec.level))
+        parts.append(_single(key, "complete_case", fit))
     gathered: dict[Key, _Gathered] = {}
     copies: list[Predictions] = []
     problems: list[Problem] = []
@@ -90,15 +90,15 @@ def compare_imputations(
         for key, fit in fits.items():
             _gather(gathered, key, fit)
         if blind is not None:
-            logistic, _ = fit_fracture_models(data, spec, copy)
-            tested, _ = fit_fracture_models(data, spec, blind.join(data.observed[hidden]))
+            logistic, _ = fit_models(data, spec, "logistic", fit_logistic, copy)
+            tested, _ = fit_models(data, spec, "logistic", fit_logistic, blind.join(data.observed[hidden]))
             found, notes = predict(logistic, data, spec, blind=tested)
             copies.append(found)
             problems += notes
     pooled = {}
     for key, some in gathered.items():
         estimates, errors = np.array(some.estimates), np.array(some.std_errors)
-        pooled[key] = pool(some.names, estimates, errors, some.df, level=spec.level)
+        pooled[key] = pool(some.names, estimates, errors, some.df)
         renamed = pooled[key].rename(columns={"t": "statistic"})
         parts.append(_labelled(renamed, key, "multiple", some.n))
     comparison = stack("imputation_comparison", parts)
@@ -136,8 +136,8 @@ def _gather(gathered: dict[Key, _Gathered], key: Key, fit: Fit) -> None:
         some.std_errors.append(fit.std_error)
 
 
-def _single(key: Key, method: str, fit: Fit, level: float) -> pd.DataFrame:
-    table = fit.coefficient_table(level=level)
+def _single(key: Key, method: str, fit: Fit) -> pd.DataFrame:
+    table = fit.coefficient_table()
     if isinstance(fit, LinearFit):
         table = table.rename(columns={"t": "statistic"}).assign(df=float(fit.df_residual))
     else:

@@ -1,4 +1,4 @@
-"""The linear half of an analysis: models of bone density, their comparison, and sensitivity."""
+"""The linear half of an analysis: the tables of bone density models, their comparison, and sensitivity."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from paraspinal_assets.errors import StatisticsError
-from paraspinal_assets.statistics.analysis_data import AnalysisData
 from paraspinal_assets.statistics.anova import compare_nested, drop_one, type_one_anova
 from paraspinal_assets.statistics.benchmark import benchmark_bounds
 from paraspinal_assets.statistics.diagnostics import design_problems, row_diagnostics, variance_inflation
@@ -20,20 +19,6 @@ from paraspinal_assets.statistics.spec import AnalysisSpec
 from paraspinal_assets.statistics.tables import stack
 
 Tables = dict[str, pd.DataFrame]
-
-
-def fit_linear_models(data: AnalysisData, spec: AnalysisSpec) -> tuple[dict[str, LinearFit], list[Problem]]:
-    """All linear models that can be fitted, and why the others cannot."""
-    fits: dict[str, LinearFit] = {}
-    problems: list[Problem] = []
-    for (kind, model), formula in spec.formulas().items():
-        if kind != "linear":
-            continue
-        try:
-            fits[model] = fit_linear(data.design(formula))
-        except NO_ANSWER as error:
-            problems.append(Problem.from_error("linear", model, error))
-    return fits, problems
 
 
 def linear_tables(fits: Mapping[str, LinearFit], spec: AnalysisSpec) -> tuple[Tables, list[Problem]]:
@@ -49,7 +34,7 @@ def linear_tables(fits: Mapping[str, LinearFit], spec: AnalysisSpec) -> tuple[Ta
             drop_one(fit).assign(test="drop_one").iloc[1:],
         ]
         made = {
-            "linear_coefficients": fit.coefficient_table(level=spec.level),
+            "linear_coefficients": fit.coefficient_table(),
             "linear_fit": pd.DataFrame([fit.fit_statistics()]),
             "linear_terms": pd.concat(tests),
             "diagnostics": pd.concat([rows, variance_inflation(fit.design, fit.kept)]),

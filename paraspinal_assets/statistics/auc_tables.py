@@ -1,9 +1,7 @@
-"""The tables of discrimination: areas, their comparisons, and partial areas, model by model."""
+"""The tables of discrimination: areas, partial areas and curves of a model, and comparisons of models."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import combinations
 from typing import Final
 
 import numpy as np
@@ -33,145 +31,119 @@ Problems = tuple[Problem, ...]
 
 def auc_table(
     outcome: ArrayLike,
-    scores: Mapping[str, ArrayLike],
+    model: str,
+    score: ArrayLike,
     *,
     estimate: str,
     direction: DirectionRule = "auto",
-    level: float = 0.95,
 ) -> tuple[pd.DataFrame, Problems]:
-    """Area, DeLong variance and interval of every model, with the columns of ``auc.csv``.
+    """Area, DeLong variance and interval of a model, with the columns of ``auc.csv``.
 
     Parameters
     ----------
     outcome
         0/1 or missing, shape ``(n,)``.
-    scores
-        Model name to predicted risk or raw score, shape ``(n,)``.
-    estimate
-        ``apparent`` or ``out_of_fold``; copied into the table.
+    model, estimate
+        Name, and ``apparent`` or ``out_of_fold``; copied into the table.
+    score
+        Predicted risk or raw score, shape ``(n,)``.
     direction
         ``auto`` is pROC's rule. It turns round a model that ranks the wrong way, which is diagnosed.
-    level
-        Confidence level.
 
     Raises
     ------
     StatisticsError
         E-STAT-BINARY, E-STAT-ONE-CLASS, E-STAT-SMALL-CLASS: this outcome allows no discrimination.
     """
-    rows: list[dict[str, object]] = []
-    problems: list[Problem] = []
-    for model, score in scores.items():
-        found = auc_estimate(outcome, score, direction=direction, level=level)
-        problems += [Problem("auc", model, "W-STAT-AUC", f"{note} ({estimate}).") for note in found.notes]
-        if direction == "auto" and found.direction == ">":
-            problems.append(
-                Problem(
-                    "auc",
-                    model,
-                    "W-STAT-REVERSED",
-                    f"Cases score lower than controls; the area is that of the reversed score ({estimate}).",
-                )
-            )
-        rows.append(
-            {"model": model, "estimate": estimate} | {name: getattr(found, name) for name in AUC_COLUMNS[2:]}
-        )
-    return pd.DataFrame(rows, columns=list(AUC_COLUMNS)), tuple(problems)
+    found = auc_estimate(outcome, score, direction=direction)
+    problems = [Problem("auc", model, "W-STAT-AUC", f"{note} ({estimate}).") for note in found.notes]
+    if direction == "auto" and found.direction == ">":
+        text = f"Cases score lower than controls; the area is that of the reversed score ({estimate})."
+        problems.append(Problem("auc", model, "W-STAT-REVERSED", text))
+    row = {"model": model, "estimate": estimate} | {name: getattr(found, name) for name in AUC_COLUMNS[2:]}
+    return pd.DataFrame([row], columns=list(AUC_COLUMNS)), tuple(problems)
 
 
 def comparison_table(
     outcome: ArrayLike,
-    scores: Mapping[str, ArrayLike],
+    pair: tuple[str, str],
+    score_a: ArrayLike,
+    score_b: ArrayLike,
     *,
     estimate: str,
-    pairs: Sequence[tuple[str, str]] | None = None,
     direction: DirectionRule = "auto",
-    level: float = 0.95,
 ) -> tuple[pd.DataFrame, Problems]:
-    """DeLong's paired test of every pair (or of *pairs*), with the columns of ``auc_comparison.csv``.
+    """DeLong's paired test of two models, with the columns of ``auc_comparison.csv``.
 
-    A pair is tested on the rows where both scores are known, so ``auc_a`` may differ from `auc_table`.
+    They are tested on the rows where both scores are known, so ``auc_a`` may differ from `auc_table`.
     """
-    rows: list[dict[str, object]] = []
-    problems: list[Problem] = []
-    for a, b in combinations(scores, 2) if pairs is None else pairs:
-        found = compare_auc_paired(outcome, scores[a], scores[b], direction=direction, level=level)
-        label = f"{a} against {b}"
-        problems += [
-            Problem("auc_comparison", label, "W-STAT-DELONG", f"{note} ({estimate}).") for note in found.notes
-        ]
-        rows.append(
-            {"model_a": a, "model_b": b, "estimate": estimate}
-            | {name: getattr(found, name) for name in COMPARISON_COLUMNS[3:]}
-        )
-    return pd.DataFrame(rows, columns=list(COMPARISON_COLUMNS)), tuple(problems)
+    found = compare_auc_paired(outcome, score_a, score_b, direction=direction)
+    label = f"{pair[0]} against {pair[1]}"
+    problems = [
+        Problem("auc_comparison", label, "W-STAT-DELONG", f"{note} ({estimate}).") for note in found.notes
+    ]
+    row = {"model_a": pair[0], "model_b": pair[1], "estimate": estimate}
+    row |= {name: getattr(found, name) for name in COMPARISON_COLUMNS[3:]}
+    return pd.DataFrame([row], columns=list(COMPARISON_COLUMNS)), tuple(problems)
 
 
 def partial_auc_table(
     outcome: ArrayLike,
-    scores: Mapping[str, ArrayLike],
+    model: str,
+    score: ArrayLike,
     *,
     estimate: str,
-    intervals: Sequence[tuple[Focus, float, float]] = INTERVALS,
     direction: DirectionRule = "auto",
 ) -> pd.DataFrame:
-    """Partial areas, with the columns of ``partial_auc.csv``.
+    """Partial areas of a model over `INTERVALS`, with the columns of ``partial_auc.csv``.
 
     ``corrected`` is McClish's standardized area, empty where the curve runs below the diagonal.
     """
+    curve = roc_curve(outcome, score, direction=direction)
     rows = []
-    for model, score in scores.items():
-        curve = roc_curve(outcome, score, direction=direction)
-        for focus, high, low in intervals:
-            part = partial_auc(curve, high, low, focus=focus)
-            rows.append((model, estimate, focus, high, low, part.area, part.corrected))
+    for focus, high, low in INTERVALS:
+        part = partial_auc(curve, high, low, focus=focus)
+        rows.append((model, estimate, focus, high, low, part.area, part.corrected))
     return pd.DataFrame(rows, columns=list(PARTIAL_COLUMNS)).astype({"corrected": "float64"})
 
 
 def curve_table(
     outcome: ArrayLike,
-    scores: Mapping[str, ArrayLike],
+    model: str,
+    score: ArrayLike,
     *,
     estimate: str,
     direction: DirectionRule = "auto",
     max_points: int = 2000,
 ) -> pd.DataFrame:
-    """Points of the ROC curves for drawing: model, estimate, threshold, sensitivity, specificity.
+    """Points of a model's ROC curve for drawing: model, estimate, threshold, sensitivity, specificity.
 
     A curve of more than *max_points* points is thinned evenly, its ends kept.
     """
-    parts = []
-    for model, score in scores.items():
-        curve = roc_curve(outcome, score, direction=direction)
-        size = curve.thresholds.size
-        keep = np.unique(np.linspace(0, size - 1, min(size, max_points)).round().astype(int))
-        parts.append(
-            pd.DataFrame(
-                {
-                    "model": model,
-                    "estimate": estimate,
-                    "threshold": curve.thresholds[keep],
-                    "sensitivity": curve.sensitivities[keep],
-                    "specificity": curve.specificities[keep],
-                }
-            )
-        )
-    return pd.concat(parts, ignore_index=True)
+    curve = roc_curve(outcome, score, direction=direction)
+    size = curve.thresholds.size
+    keep = np.unique(np.linspace(0, size - 1, min(size, max_points)).round().astype(int))
+    return pd.DataFrame(
+        {
+            "model": model,
+            "estimate": estimate,
+            "threshold": curve.thresholds[keep],
+            "sensitivity": curve.sensitivities[keep],
+            "specificity": curve.specificities[keep],
+        }
+    )
 
 
 def band_table(
     outcome: ArrayLike,
-    scores: Mapping[str, ArrayLike],
+    model: str,
+    score: ArrayLike,
     *,
     estimate: str,
     direction: DirectionRule = "auto",
-    level: float = 0.95,
 ) -> pd.DataFrame:
-    """Pointwise bands for drawing: model, estimate, specificity, sensitivity, ci_low, ci_high."""
-    bands = []
-    for model, score in scores.items():
-        band = roc_band(roc_curve(outcome, score, direction=direction), level=level)
-        band.insert(0, "model", model)
-        band.insert(1, "estimate", estimate)
-        bands.append(band)
-    return pd.concat(bands, ignore_index=True)
+    """Pointwise band of a model for drawing: model, estimate, specificity, sensitivity, ci_low, ci_high."""
+    band = roc_band(roc_curve(outcome, score, direction=direction))
+    band.insert(0, "model", model)
+    band.insert(1, "estimate", estimate)
+    return band

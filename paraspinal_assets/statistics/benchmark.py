@@ -12,8 +12,8 @@ import pandas as pd
 from scipy import linalg
 
 from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics.arrays import Index, Matrix, Vector
 from paraspinal_assets.statistics.linear import LinearFit
-from paraspinal_assets.statistics.rank import Index, Matrix, Vector
 from paraspinal_assets.statistics.sensitivity import BOUND_COLUMNS, Treatment
 
 
@@ -60,7 +60,7 @@ def benchmark_bounds(
         r2d, r2y = _benchmark_strength(fit, treatment, terms)
         rows: list[tuple[str, float, float]] = []
         for d, y in zip(kd, weights_y, strict=True):
-            name = f"{_number(d)}x {label}" if d == y else f"{_number(d)}/{_number(y)}x {label}"
+            name = f"{d:g}x {label}" if d == y else f"{d:g}/{y:g}x {label}"
             rows.append((name, *_bound(r2d, r2y, d, y, name)))
         labels, r2dz, r2yz = zip(*rows, strict=True)
         parts.append(subject.adjusted_rows(labels, np.array(r2dz), np.array(r2yz), q=q, alpha=alpha))
@@ -109,7 +109,3 @@ def _rss(x: Matrix, columns: Index, y: Vector) -> float:
     q = np.asarray(linalg.qr(x[:, columns], mode="economic")[0])
     residual = y - q @ (q.T @ y)
     return float(residual @ residual)
-
-
-def _number(value: float) -> str:
-    return f"{value:g}"

@@ -6,7 +6,6 @@ Sources: Cox, Biometrika 1958;45:562 (slope, intercept); Austin and Steyerberg, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -17,10 +16,11 @@ from scipy import special, stats
 from statsmodels.nonparametric.smoothers_lowess import lowess
 
 from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics.arrays import Vector
 from paraspinal_assets.statistics.newton import maximise
 from paraspinal_assets.statistics.problems import Problem
 from paraspinal_assets.statistics.quartiles import quantile7
-from paraspinal_assets.statistics.roc import BoolArray, FloatArray, complete_rows
+from paraspinal_assets.statistics.scores import complete_risks
 
 LOWESS_SPAN: Final = 2 / 3
 """Share of rows in each local fit of the smooth curve, R's default."""
@@ -58,21 +58,11 @@ class CalibrationLine:
 
 @dataclass(frozen=True)
 class HosmerLemeshow:
-    """Observed and expected events per group of risk; shapes ``(g,)``."""
+    """Statistic, degrees of freedom and p."""
 
     chi2: float
     df: int
     p: float
-    observed: FloatArray
-    expected: FloatArray
-    n: FloatArray
-
-
-def _risks(outcome: ArrayLike, risk: ArrayLike) -> tuple[BoolArray, FloatArray]:
-    cases, (values,), _ = complete_rows(outcome, risk)
-    if values.min() < 0 or values.max() > 1:
-        raise StatisticsError("E-STAT-RISK", "A predicted risk lies outside 0 to 1.", "Pass probabilities.")
-    return cases, values
 
 
 def calibration_line(outcome: ArrayLike, risk: ArrayLike) -> CalibrationLine:
@@ -84,11 +74,11 @@ def calibration_line(outcome: ArrayLike, risk: ArrayLike) -> CalibrationLine:
     ------
     StatisticsError
         E-STAT-CONSTANT if all risks are the same: there is no slope. E-STAT-SEPARATED if they separate the
-        classes, so that it is infinite. Otherwise as `complete_rows`.
+        classes, so that it is infinite. Otherwise as `complete_risks`.
 
     Source: rms ``val.prob``.
     """
-    cases, values = _risks(outcome, risk)
+    cases, (values,) = complete_risks(outcome, risk)
     inside = (values > 0) & (values < 1)
     y, logit = cases[inside].astype(np.float64), special.logit(values[inside])
     if y.size == 0 or np.ptp(logit) == 0:
@@ -125,7 +115,7 @@ def calibration_curve(outcome: ArrayLike, risk: ArrayLike) -> pd.DataFrame:
     Source: R ``lowess(p, y, iter = 0)`` as in rms ``val.prob``; flexible curve of Van Calster et al.,
     J Clin Epidemiol 2016;74:167.
     """
-    cases, values = _risks(outcome, risk)
+    cases, (values,) = complete_risks(outcome, risk)
     order = np.argsort(values, kind="stable")
     x, y = values[order], cases[order].astype(np.float64)
     if x[0] == x[-1]:
@@ -163,7 +153,7 @@ def brier(outcome: ArrayLike, risk: ArrayLike) -> dict[str, float]:
 
     ``log_loss`` is infinite if a risk of 0 or 1 is wrong.
     """
-    cases, p = _risks(outcome, risk)
+    cases, (p,) = complete_risks(outcome, risk)
     y = cases.astype(np.float64)
     score = float(np.mean((p - y) ** 2))
     largest = float(y.mean() * (1 - y.mean()))
@@ -180,32 +170,28 @@ def brier(outcome: ArrayLike, risk: ArrayLike) -> dict[str, float]:
     }
 
 
-def hosmer_lemeshow(
-    outcome: ArrayLike, risk: ArrayLike, *, groups: int = GROUPS, fitted_here: bool = True
-) -> HosmerLemeshow:
-    """Hosmer and Lemeshow's test over groups cut at the quantiles (type 7) of the risk.
+def hosmer_lemeshow(outcome: ArrayLike, risk: ArrayLike, *, fitted_here: bool) -> HosmerLemeshow:
+    """Hosmer and Lemeshow's test over `GROUPS` groups cut at the quantiles (type 7) of the risk; ties merge groups.
 
     Parameters
     ----------
     outcome, risk
         0/1 and probability, shape ``(n,)``.
-    groups
-        Number of groups; tied quantiles merge groups.
     fitted_here
-        True if the model was fitted to these rows: *groups* - 2 degrees of freedom, else *groups*.
+        True if the model was fitted to these rows: two degrees of freedom less than groups, else as many.
 
     Raises
     ------
     StatisticsError
         E-STAT-GROUPS if fewer than three groups remain or a group expects no event, or only events.
     """
-    cases, p = _risks(outcome, risk)
-    edges = np.unique(quantile7(p, np.arange(groups + 1) / groups))
+    cases, (p,) = complete_risks(outcome, risk)
+    edges = np.unique(quantile7(p, np.arange(GROUPS + 1) / GROUPS))
     place = np.clip(np.searchsorted(edges, p, side="left") - 1, 0, None)
     count = max(edges.size - 1, 1)
     n = np.bincount(place, minlength=count).astype(np.float64)
-    observed: FloatArray = np.bincount(place, cases.astype(np.float64), minlength=count).astype(np.float64)
-    expected: FloatArray = np.bincount(place, p, minlength=count).astype(np.float64)
+    observed: Vector = np.bincount(place, cases.astype(np.float64), minlength=count).astype(np.float64)
+    expected: Vector = np.bincount(place, p, minlength=count).astype(np.float64)
     variance = expected * (1 - expected / np.maximum(n, 1))
     if count < 3 or (variance <= 0).any():
         raise StatisticsError(
@@ -215,49 +201,46 @@ def hosmer_lemeshow(
         )
     chi2 = float(((observed - expected) ** 2 / variance).sum())
     df = count - 2 if fitted_here else count
-    return HosmerLemeshow(chi2, df, float(stats.chi2.sf(chi2, df)), observed, expected, n)
+    return HosmerLemeshow(chi2, df, float(stats.chi2.sf(chi2, df)))
 
 
 def calibration_table(
-    outcome: ArrayLike, risks: Mapping[str, ArrayLike], *, estimate: Estimate, groups: int = GROUPS
+    outcome: ArrayLike, model: str, risk: ArrayLike, *, estimate: Estimate
 ) -> tuple[pd.DataFrame, tuple[Problem, ...]]:
-    """All calibration measures of every model, with the columns of ``calibration.csv``, and problems.
+    """All calibration measures of a model, with the columns of ``calibration.csv``, and problems.
 
     ``intercept`` goes with ``slope``; ``calibration_in_the_large`` is the intercept at slope 1. On
     ``apparent`` risks of a logistic model they are 0 and 1 by construction: only ``out_of_fold`` informs.
     """
-    rows: list[dict[str, object]] = []
     problems: list[Problem] = []
-    for model, risk in risks.items():
-        cases, _ = _risks(outcome, risk)
-        row: dict[str, object] = {
-            "model": model,
-            "estimate": estimate,
-            "n": cases.size,
-            "n_events": int(cases.sum()),
+    cases, _ = complete_risks(outcome, risk)
+    row: dict[str, object] = {
+        "model": model,
+        "estimate": estimate,
+        "n": cases.size,
+        "n_events": int(cases.sum()),
+    }
+    row |= brier(outcome, risk) | calibration_distances(calibration_curve(outcome, risk))
+    # Each alone: risks with few distinct values have a line, but no groups for the test.
+    try:
+        line = calibration_line(outcome, risk)
+        row |= {
+            "intercept": line.intercept,
+            "slope": line.slope,
+            "calibration_in_the_large": line.in_the_large,
+            "unreliability_chi2": line.unreliability_chi2,
+            "unreliability_p": line.unreliability_p,
         }
-        row |= brier(outcome, risk) | calibration_distances(calibration_curve(outcome, risk))
-        # Each alone: risks with few distinct values have a line, but no groups for the test.
-        try:
-            line = calibration_line(outcome, risk)
-            row |= {
-                "intercept": line.intercept,
-                "slope": line.slope,
-                "calibration_in_the_large": line.in_the_large,
-                "unreliability_chi2": line.unreliability_chi2,
-                "unreliability_p": line.unreliability_p,
-            }
-        except StatisticsError as error:
-            problems.append(Problem.from_error("calibration", model, error))
-        try:
-            test = hosmer_lemeshow(outcome, risk, groups=groups, fitted_here=estimate == "apparent")
-            row |= {
-                "hosmer_lemeshow": test.chi2,
-                "hosmer_lemeshow_df": test.df,
-                "hosmer_lemeshow_p": test.p,
-            }
-        except StatisticsError as error:
-            problems.append(Problem.from_error("calibration", model, error))
-        rows.append(row)
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    except StatisticsError as error:
+        problems.append(Problem.from_error("calibration", model, error))
+    try:
+        test = hosmer_lemeshow(outcome, risk, fitted_here=estimate == "apparent")
+        row |= {
+            "hosmer_lemeshow": test.chi2,
+            "hosmer_lemeshow_df": test.df,
+            "hosmer_lemeshow_p": test.p,
+        }
+    except StatisticsError as error:
+        problems.append(Problem.from_error("calibration", model, error))
+    table = pd.DataFrame([row], columns=list(COLUMNS))
     return table.astype({"hosmer_lemeshow_df": "Int64"}), tuple(problems)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from paraspinal_assets.errors import StatisticsError
-from paraspinal_assets.statistics.roc import complete_rows
+from paraspinal_assets.statistics.scores import complete_risks
 
 THRESHOLDS: Final = tuple(round(0.01 * k, 2) for k in range(1, 51))
 """Threshold probabilities 0.01 to 0.50: no one would treat for a fracture only above even odds."""
@@ -21,9 +21,7 @@ COLUMNS: Final = (
 )  # fmt: skip
 
 
-def decision_curve(
-    outcome: ArrayLike, risk: ArrayLike, thresholds: Sequence[float] = THRESHOLDS
-) -> pd.DataFrame:
+def decision_curve(outcome: ArrayLike, risk: ArrayLike, thresholds: Sequence[float]) -> pd.DataFrame:
     """Net benefit at each threshold probability.
 
     ``net_benefit = tp/n - fp/n * t/(1 - t)``, where a row is treated if its risk is at least *t*.
@@ -49,9 +47,7 @@ def decision_curve(
             "A threshold probability lies outside (0, 1).",
             "Give thresholds between 0 and 1.",
         )
-    cases, (values,), _ = complete_rows(outcome, risk)
-    if values.min() < 0 or values.max() > 1:
-        raise StatisticsError("E-STAT-RISK", "A predicted risk lies outside 0 to 1.", "Pass probabilities.")
+    cases, (values,) = complete_risks(outcome, risk)
     n, odds = cases.size, limits / (1 - limits)
     of_cases, of_controls = np.sort(values[cases]), np.sort(values[~cases])
     tp = of_cases.size - np.searchsorted(of_cases, limits, "left")
@@ -69,18 +65,7 @@ def decision_curve(
     )
 
 
-def decision_table(
-    outcome: ArrayLike,
-    risks: Mapping[str, ArrayLike],
-    *,
-    estimate: str,
-    thresholds: Sequence[float] = THRESHOLDS,
-) -> pd.DataFrame:
-    """Decision curves of several models, with the columns of ``decision_curve.csv``."""
-    curves = [
-        decision_curve(outcome, risk, thresholds).assign(model=model, estimate=estimate)
-        for model, risk in risks.items()
-    ]
-    return (
-        pd.concat(curves, ignore_index=True)[list(COLUMNS)] if curves else pd.DataFrame(columns=list(COLUMNS))
-    )
+def decision_table(outcome: ArrayLike, model: str, risk: ArrayLike, *, estimate: str) -> pd.DataFrame:
+    """Decision curve of a model at `THRESHOLDS`, with the columns of ``decision_curve.csv``."""
+    curve = decision_curve(outcome, risk, THRESHOLDS).assign(model=model, estimate=estimate)
+    return curve[list(COLUMNS)]

@@ -7,23 +7,16 @@ Process Lett 2014;21:1389 (midranks instead of all pairs); pROC (missing rows, d
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
 from paraspinal_assets.errors import StatisticsError
-from paraspinal_assets.statistics.roc import (
-    BoolArray,
-    Direction,
-    DirectionRule,
-    FloatArray,
-    auto_direction,
-    complete_rows,
-)
-
-Alternative = Literal["two.sided", "less", "greater"]
+from paraspinal_assets.statistics.arrays import Mask, Vector
+from paraspinal_assets.statistics.confidence import TAIL
+from paraspinal_assets.statistics.roc import Direction, DirectionRule, auto_direction
+from paraspinal_assets.statistics.scores import complete_rows
 
 
 @dataclass(frozen=True)
@@ -45,11 +38,7 @@ class AucEstimate:
 
 @dataclass(frozen=True)
 class AucComparison:
-    """Test of ``auc_a - auc_b``.
-
-    ``z`` is normal.
-    ``ci_low`` and ``ci_high`` bound the difference. ``n`` counts the rows used.
-    """
+    """Two-sided test of ``auc_a - auc_b``, which ``ci_low`` and ``ci_high`` bound; ``n`` counts the rows used."""
 
     auc_a: float
     auc_b: float
@@ -68,11 +57,11 @@ class _Components:
     """Structural components: ``of_cases`` shape ``(n_cases,)``, ``of_controls`` ``(n_controls,)``."""
 
     auc: float
-    of_cases: FloatArray
-    of_controls: FloatArray
+    of_cases: Vector
+    of_controls: Vector
 
 
-def _placements(of: FloatArray, among: FloatArray) -> FloatArray:
+def _placements(of: Vector, among: Vector) -> Vector:
     """Share of ``among`` below each value of ``of``, ties one half; in the order of ``of``."""
     order = np.argsort(of)
     ordered, reference = of[order], np.sort(among)
@@ -83,14 +72,14 @@ def _placements(of: FloatArray, among: FloatArray) -> FloatArray:
     return out
 
 
-def _components(cases: BoolArray, score: FloatArray, direction: Direction) -> _Components:
+def _components(cases: Mask, score: Vector, direction: Direction) -> _Components:
     signed = score if direction == "<" else -score
     of_cases = _placements(signed[cases], signed[~cases])
     of_controls = 1.0 - _placements(signed[~cases], signed[cases])
     return _Components(float(of_cases.mean()), of_cases, of_controls)
 
 
-def _variance(of_cases: FloatArray, of_controls: FloatArray) -> float:
+def _variance(of_cases: Vector, of_controls: Vector) -> float:
     """DeLong variance from structural components; refuses a class with a single row."""
     if min(of_cases.size, of_controls.size) < 2:
         raise StatisticsError(
@@ -109,13 +98,11 @@ def _notes(auc: float, constant: bool, name: str = "The score") -> tuple[str, ..
     return ()
 
 
-def _resolve(rule: DirectionRule, cases: BoolArray, score: FloatArray) -> Direction:
+def _resolve(rule: DirectionRule, cases: Mask, score: Vector) -> Direction:
     return auto_direction(cases, score) if rule == "auto" else rule
 
 
-def auc_estimate(
-    outcome: ArrayLike, score: ArrayLike, *, direction: DirectionRule = "auto", level: float = 0.95
-) -> AucEstimate:
+def auc_estimate(outcome: ArrayLike, score: ArrayLike, *, direction: DirectionRule = "auto") -> AucEstimate:
     """Area under the ROC curve with DeLong variance and interval.
 
     Parameters
@@ -124,8 +111,6 @@ def auc_estimate(
         Shape ``(n,)``; rows with either missing are left out.
     direction
         See `paraspinal_assets.statistics.roc.roc_curve`.
-    level
-        Confidence level.
 
     Raises
     ------
@@ -134,11 +119,11 @@ def auc_estimate(
 
     Source: pROC ``var(method = "delong")``, ``ci.auc(method = "delong")``.
     """
-    cases, (values,), _ = complete_rows(outcome, score)
+    cases, (values,) = complete_rows(outcome, score)
     sense = _resolve(direction, cases, values)
     parts = _components(cases, values, sense)
     variance = _variance(parts.of_cases, parts.of_controls)
-    half = float(stats.norm.isf((1 - level) / 2)) * variance**0.5
+    half = float(stats.norm.isf(TAIL)) * variance**0.5
     return AucEstimate(
         auc=parts.auc,
         variance=variance,
@@ -157,8 +142,6 @@ def compare_auc_paired(
     score_b: ArrayLike,
     *,
     direction: DirectionRule | tuple[DirectionRule, DirectionRule] = "auto",
-    alternative: Alternative = "two.sided",
-    level: float = 0.95,
 ) -> AucComparison:
     """DeLong's test of two correlated areas on the rows where both scores are known.
 
@@ -170,14 +153,14 @@ def compare_auc_paired(
     rules = direction if isinstance(direction, tuple) else (direction, direction)
     senses: list[Direction] = []
     for rule, score in zip(rules, (score_a, score_b), strict=True):
-        own_cases, (own,), _ = complete_rows(outcome, score)
+        own_cases, (own,) = complete_rows(outcome, score)
         senses.append(_resolve(rule, own_cases, own))
-    cases, columns, _ = complete_rows(outcome, score_a, score_b)
+    cases, columns = complete_rows(outcome, score_a, score_b)
     a, b = (_components(cases, v, s) for v, s in zip(columns, senses, strict=True))
     difference = a.auc - b.auc
     # The variance of the differences themselves: exactly 0 for equivalent scores, no cancellation.
     variance = _variance(a.of_cases - b.of_cases, a.of_controls - b.of_controls)
-    half = float(stats.norm.isf((1 - level) / 2)) * variance**0.5
+    half = float(stats.norm.isf(TAIL)) * variance**0.5
     z = _ratio(difference, variance**0.5)
     notes = [
         note
@@ -194,7 +177,7 @@ def compare_auc_paired(
         difference=difference,
         variance=variance,
         z=z,
-        p=_tail(z, alternative),
+        p=float(min(2 * stats.norm.sf(abs(z)), 1.0)),
         ci_low=difference - half,
         ci_high=difference + half,
         n=cases.size,
@@ -206,10 +189,3 @@ def _ratio(difference: float, sd: float) -> float:
     if sd == 0:
         return 0.0 if difference == 0 else float(np.copysign(np.inf, difference))
     return difference / sd
-
-
-def _tail(z: float, alternative: Alternative) -> float:
-    """Tail probability by the survival function, exact far beyond 1 - cdf."""
-    if alternative == "two.sided":
-        return float(min(2 * stats.norm.sf(abs(z)), 1.0))
-    return float(stats.norm.cdf(z) if alternative == "less" else stats.norm.sf(z))

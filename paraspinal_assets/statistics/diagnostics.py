@@ -12,11 +12,11 @@ import pandas as pd
 from scipy import linalg, stats
 from statsmodels.nonparametric.smoothers_lowess import lowess
 
+from paraspinal_assets.statistics.arrays import Index, Matrix, Vector
 from paraspinal_assets.statistics.design import INTERCEPT, Design
 from paraspinal_assets.statistics.linear import LinearFit
 from paraspinal_assets.statistics.logistic import LogisticFit
 from paraspinal_assets.statistics.problems import Problem
-from paraspinal_assets.statistics.rank import Index, Matrix, Vector
 
 ROW_COLUMNS = ("row", "fitted", "residual", "hat", "rstandard", "rstudent", "cooks_distance")
 TERM_COLUMNS = ("term", "df", "gvif", "vif")
@@ -25,7 +25,7 @@ EVENTS_PER_VARIABLE = 10.0
 
 
 def row_diagnostics(fit: LinearFit) -> pd.DataFrame:
-    """Residual, leverage, studentised residuals and Cook's distance of each row used.
+    """Columns `ROW_COLUMNS`: residual, leverage, studentised residuals and Cook's distance of each row used.
 
     ``row`` is the 0-based position in the table; ``rstudent`` leaves the row itself out of sigma. Where
     leverage is 1 the row determines its own fit, and the last three columns are empty.
@@ -36,12 +36,17 @@ def row_diagnostics(fit: LinearFit) -> pd.DataFrame:
     residual, sigma, df = fit.residuals, fit.sigma, fit.df_residual
     standard = residual / (sigma * np.sqrt(spare))
     left_out = (df * sigma**2 - residual**2 / spare) / (df - 1) if df > 1 else np.full(len(hat), np.nan)
-    values = (
-        *(fit.design.rows, fit.fitted, residual, hat, standard),
-        residual / np.sqrt(np.where(left_out > 0, left_out, np.nan) * spare),
-        standard**2 * hat / (spare * fit.rank),
+    return pd.DataFrame(
+        {
+            "row": fit.design.rows,
+            "fitted": fit.fitted,
+            "residual": residual,
+            "hat": hat,
+            "rstandard": standard,
+            "rstudent": residual / np.sqrt(np.where(left_out > 0, left_out, np.nan) * spare),
+            "cooks_distance": standard**2 * hat / (spare * fit.rank),
+        }
     )
-    return pd.DataFrame(dict(zip(ROW_COLUMNS, values, strict=True)))
 
 
 def variance_inflation(design: Design, kept: Index) -> pd.DataFrame:

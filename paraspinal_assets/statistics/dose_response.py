@@ -15,12 +15,13 @@ import pandas as pd
 from scipy import stats
 
 from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics.arrays import Vector
+from paraspinal_assets.statistics.confidence import LEVEL, TAIL
 from paraspinal_assets.statistics.formula import Formula
 from paraspinal_assets.statistics.linear import linear_model
 from paraspinal_assets.statistics.logistic import logistic_model
 from paraspinal_assets.statistics.problems import Problem
 from paraspinal_assets.statistics.quartiles import quantile7, quartile_number
-from paraspinal_assets.statistics.roc import FloatArray
 
 GROUP_COLUMNS: Final = (
     "exposure", "outcome", "quartile", "lower", "upper", "n", "value", "ci_low", "ci_high", "effect_scale",
@@ -50,7 +51,7 @@ class DoseResponse:
 
 
 def dose_response(
-    frame: pd.DataFrame, exposure: str, outcome: str, *, covariates: Sequence[str] = (), level: float = 0.95
+    frame: pd.DataFrame, exposure: str, outcome: str, *, covariates: Sequence[str] = ()
 ) -> DoseResponse:
     """Outcome in each quartile of an exposure.
 
@@ -70,8 +71,6 @@ def dose_response(
         Columns; rows with a missing outcome or covariate are left out after cutting.
     covariates
         Columns of the adjusted comparisons.
-    level
-        Confidence level.
 
     Raises
     ------
@@ -93,8 +92,8 @@ def dose_response(
             "Quartiles need more participants; use the continuous measure.",
         )
     binary = set(np.unique(np.concatenate(samples))) <= {0.0, 1.0}
-    values = [_risk(s, level) if binary else _mean(s, level) for s in samples]
-    effects = _effects(data, outcome, covariates, binary, level)
+    values = [_risk(s) if binary else _mean(s) for s in samples]
+    effects = _effects(data, outcome, covariates, binary)
     tests = [
         *(_binary_tests(samples) if binary else _mean_tests(samples)),
         _trend(data, outcome, covariates, binary),
@@ -103,7 +102,7 @@ def dose_response(
     groups = [
         names
         | {"quartile": k + 1, "lower": edges[k], "upper": edges[k + 1], "n": samples[k].size}
-        | dict(zip(("value", "ci_low", "ci_high"), values[k], strict=True))
+        | values[k]
         | {"effect_scale": "odds ratio" if binary else "difference"}
         | effects[k]
         for k in range(4)
@@ -119,7 +118,7 @@ def dose_response(
 def _blanks(
     exposure: str,
     outcome: str,
-    samples: Sequence[FloatArray],
+    samples: Sequence[Vector],
     effects: Sequence[Mapping[str, float]],
     trend: _Test,
     binary: bool,
@@ -137,28 +136,28 @@ def _blanks(
     yield Problem("dose_response", f"{exposure} on {outcome}", code, text)
 
 
-def _mean(x: FloatArray, level: float) -> tuple[float, float, float]:
-    half = float(stats.t.isf((1 - level) / 2, x.size - 1)) * float(x.std(ddof=1)) / x.size**0.5
+def _mean(x: Vector) -> dict[str, float]:
+    half = float(stats.t.isf(TAIL, x.size - 1)) * float(x.std(ddof=1)) / x.size**0.5
     mean = float(x.mean())
-    return mean, mean - half, mean + half
+    return {"value": mean, "ci_low": mean - half, "ci_high": mean + half}
 
 
-def _risk(x: FloatArray, level: float) -> tuple[float, float, float]:
-    interval = stats.binomtest(int(x.sum()), x.size).proportion_ci(level, method="wilson")
-    return float(x.mean()), float(interval.low), float(interval.high)
+def _risk(x: Vector) -> dict[str, float]:
+    interval = stats.binomtest(int(x.sum()), x.size).proportion_ci(LEVEL, method="wilson")
+    return {"value": float(x.mean()), "ci_low": float(interval.low), "ci_high": float(interval.high)}
 
 
 def _effects(
-    data: pd.DataFrame, outcome: str, covariates: Sequence[str], binary: bool, level: float
+    data: pd.DataFrame, outcome: str, covariates: Sequence[str], binary: bool
 ) -> list[dict[str, float]]:
     formula = Formula(outcome, ((_QUARTILE,), *((c,) for c in covariates)))
     if binary:
-        cells = logistic_model(data, formula).coefficient_table(level=level).set_index("term")
+        cells = logistic_model(data, formula).coefficient_table().set_index("term")
         cells = cells[["log_odds", "ci_low", "ci_high", "p"]]
         with np.errstate(over="ignore"):  # a separated group has an infinite limit
             cells.iloc[:, :3] = np.exp(cells.iloc[:, :3])
     else:
-        cells = linear_model(data, formula).coefficient_table(level=level).set_index("term")
+        cells = linear_model(data, formula).coefficient_table().set_index("term")
         cells = cells[["estimate", "ci_low", "ci_high", "p"]]
     names = ("effect", "effect_ci_low", "effect_ci_high", "effect_p")
     reference = [{"effect": 1.0 if binary else 0.0}]
@@ -182,7 +181,7 @@ def _cell(table: pd.DataFrame, column: str) -> float:
     return float(table.loc[table["term"] == _TREND, column].to_numpy(dtype=np.float64)[0])
 
 
-def _mean_tests(samples: Sequence[FloatArray]) -> list[_Test]:
+def _mean_tests(samples: Sequence[Vector]) -> list[_Test]:
     k, n = len(samples), sum(s.size for s in samples)
     f, p = stats.f_oneway(*samples)
     h, h_p = stats.kruskal(*samples)
@@ -194,7 +193,7 @@ def _mean_tests(samples: Sequence[FloatArray]) -> list[_Test]:
     ]
 
 
-def _welch_anova(samples: Sequence[FloatArray]) -> tuple[float, float, float]:
+def _welch_anova(samples: Sequence[Vector]) -> tuple[float, float, float]:
     """F, denominator degrees of freedom and p of R's ``oneway.test``; NaN if a group does not vary."""
     k = len(samples)
     n = np.array([s.size for s in samples], dtype=np.float64)
@@ -210,7 +209,7 @@ def _welch_anova(samples: Sequence[FloatArray]) -> tuple[float, float, float]:
     return f, df, float(stats.f.sf(f, k - 1, df))
 
 
-def _binary_tests(samples: Sequence[FloatArray]) -> list[_Test]:
+def _binary_tests(samples: Sequence[Vector]) -> list[_Test]:
     n = np.array([s.size for s in samples], dtype=np.float64)
     events = np.array([s.sum() for s in samples])
     rate = events.sum() / n.sum()

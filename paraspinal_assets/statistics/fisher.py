@@ -1,22 +1,20 @@
-"""Fisher's exact test of a table with two columns, and the conditional odds ratio of a 2 x 2 table.
+"""Fisher's exact test of a table with two columns.
 
 Sources: Mehta and Patel, J Am Stat Assoc 1983;78:427 (exact test of larger tables); R ``fisher.test``
-(two-sided p, conditional maximum-likelihood odds ratio and its interval).
+(two-sided p).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize, special
+from scipy import special
 
 from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics.arrays import Matrix, Vector
 from paraspinal_assets.statistics.group_tests import without_empty
-from paraspinal_assets.statistics.roc import FloatArray
 
 TIE: Final = 1e-7
 """Tables less than this fraction more probable than the one observed count as equally probable (R)."""
@@ -28,25 +26,13 @@ NEGLIGIBLE: Final = 1e-10
 """Half tables whose probability is below this share of the observed table's are dropped."""
 
 
-@dataclass(frozen=True)
-class FisherTest:
-    """Two-sided p; the odds ratio and its interval for a 2 x 2 table only, else None."""
-
-    p: float
-    odds_ratio: float | None = None
-    ci_low: float | None = None
-    ci_high: float | None = None
-
-
-def fisher_exact(table: ArrayLike, *, level: float = 0.95) -> FisherTest:
-    """Fisher's exact test.
+def fisher_exact(table: ArrayLike) -> float:
+    """Two-sided p of Fisher's exact test.
 
     Parameters
     ----------
     table
         Counts, shape ``(r, 2)`` or ``(2, r)``; empty rows and columns are left out.
-    level
-        Confidence level of the conditional odds ratio.
 
     Raises
     ------
@@ -64,49 +50,28 @@ def fisher_exact(table: ArrayLike, *, level: float = 0.95) -> FisherTest:
             "E-STAT-SHAPE", "The table has more than two columns and rows.", "Compare two groups."
         )
     if counts.shape[0] > 2:
-        return FisherTest(_p_of_rows(counts))
-    return _two_by_two(counts, level)
+        return _p_of_rows(counts)
+    return _p_of_two_by_two(counts)
 
 
-def _log_choose(n: FloatArray, k: FloatArray) -> FloatArray:
-    value: FloatArray = special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
+def _log_choose(n: Vector, k: Vector) -> Vector:
+    value: Vector = special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
     return value
 
 
-def _two_by_two(counts: FloatArray, level: float) -> FisherTest:
+def _p_of_two_by_two(counts: Matrix) -> float:
+    """Two-sided p of a ``(2, 2)`` table, by listing its first cell."""
     x, row = counts[0, 0], counts[0].sum()
     first, second = counts[:, 0].sum(), counts[:, 1].sum()
     support = np.arange(max(0.0, row - second), min(row, first) + 1)
     log_density = _log_choose(first, support) + _log_choose(second, row - support)
-    at = int(x - support[0])
-
-    def density(log_odds: float) -> FloatArray:
-        tilted = log_density + support * log_odds
-        weights = np.exp(tilted - tilted.max())
-        scaled: FloatArray = weights / weights.sum()
-        return scaled
-
-    null = density(0.0)
-    p = min(float(null[null <= null[at] * (1 + TIE)].sum()), 1.0)
-    alpha = (1 - level) / 2
-    bottom, top = x == support[0], x == support[-1]
-    best = np.inf if top else 0.0
-    if not (bottom or top):
-        best = _odds(lambda b: float(density(b) @ support) - x)
-    low = 0.0 if bottom else _odds(lambda b: float(density(b)[at:].sum()) - alpha)
-    high = np.inf if top else _odds(lambda b: alpha - float(density(b)[: at + 1].sum()))
-    return FisherTest(p, float(best), float(low), float(high))
+    weights = np.exp(log_density - log_density.max())
+    density = weights / weights.sum()
+    observed = density[int(x - support[0])]
+    return min(float(density[density <= observed * (1 + TIE)].sum()), 1.0)
 
 
-def _odds(rising: Callable[[float], float]) -> float:
-    """Odds ratio at which a function that rises with the log odds ratio is zero."""
-    reach = 1.0
-    while (rising(-reach) > 0 or rising(reach) < 0) and reach < 700:
-        reach *= 2
-    return float(np.exp(optimize.brentq(rising, -reach, reach, xtol=1e-13, rtol=1e-13)))
-
-
-def _p_of_rows(counts: FloatArray) -> float:
+def _p_of_rows(counts: Matrix) -> float:
     """Two-sided p of an ``(r, 2)`` table: half tables of either half of the rows, joined by their sums.
 
     A table is a first column ``x`` with a given sum; its probability is a product over rows. All halves
@@ -135,8 +100,8 @@ def _p_of_rows(counts: FloatArray) -> float:
 
 
 def _half_tables(
-    rows: FloatArray, total: float, everyone: float, norm: float, floor: float
-) -> dict[float, FloatArray]:
+    rows: Vector, total: float, everyone: float, norm: float, floor: float
+) -> dict[float, Vector]:
     """Sum of the first column of some rows -> sorted logs of the products of all such half tables."""
     sums, logs = np.zeros(1), np.zeros(1)
     used = 0.0

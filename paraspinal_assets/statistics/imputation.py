@@ -11,7 +11,7 @@ from typing import Literal
 
 import pandas as pd
 
-from paraspinal_assets.statistics.design import is_numeric
+from paraspinal_assets.statistics.factors import is_numeric
 
 ImputationMode = Literal["predictors", "original", "multiple", "none"]
 

@@ -16,9 +16,11 @@ import pandas as pd
 from scipy import linalg, stats
 
 from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics.arrays import Index, Matrix, Vector
+from paraspinal_assets.statistics.confidence import TAIL
 from paraspinal_assets.statistics.design import Design, build_design
 from paraspinal_assets.statistics.formula import Formula
-from paraspinal_assets.statistics.rank import LM_TOLERANCE, Index, Matrix, Vector, decompose
+from paraspinal_assets.statistics.rank import LM_TOLERANCE, decompose
 
 COEFFICIENT_COLUMNS = ("term", "estimate", "std_error", "t", "p", "ci_low", "ci_high", "aliased")
 FIT_COLUMNS = (
@@ -115,10 +117,10 @@ class LinearFit:
             )
         return position
 
-    def coefficient_table(self, *, level: float = 0.95) -> pd.DataFrame:
+    def coefficient_table(self) -> pd.DataFrame:
         """Columns `COEFFICIENT_COLUMNS`, one row per column of the design, aliased ones with nulls."""
         t = self.coefficients / self.std_error
-        half = stats.t.ppf(0.5 + level / 2, self.df_residual) * self.std_error
+        half = stats.t.ppf(1 - TAIL, self.df_residual) * self.std_error
         return pd.DataFrame(
             {
                 "term": self.design.names,

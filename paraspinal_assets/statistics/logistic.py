@@ -20,10 +20,12 @@ from scipy import linalg, optimize, special, stats
 
 from paraspinal_assets.errors import StatisticsError
 from paraspinal_assets.statistics import newton
+from paraspinal_assets.statistics.arrays import Index, Matrix, Vector
+from paraspinal_assets.statistics.confidence import TAIL
 from paraspinal_assets.statistics.design import Design, build_design
 from paraspinal_assets.statistics.formula import Formula
 from paraspinal_assets.statistics.newton import EPSILON, maximise, r_iterate, triangular
-from paraspinal_assets.statistics.rank import GLM_TOLERANCE, Index, Matrix, Vector, decompose
+from paraspinal_assets.statistics.rank import GLM_TOLERANCE, decompose
 
 COEFFICIENT_COLUMNS = (
     *("term", "log_odds", "std_error", "odds_ratio", "ci_low", "ci_high"),
@@ -100,18 +102,16 @@ class LogisticFit:
         """Schwarz's criterion."""
         return float(self.deviance + np.log(len(self.design.y)) * len(self.kept))
 
-    def coefficient_table(self, profile: Matrix | None = None, *, level: float = 0.95) -> pd.DataFrame:
+    def coefficient_table(self, profile: Matrix | None = None) -> pd.DataFrame:
         """Columns `COEFFICIENT_COLUMNS`; intervals are of the log odds, as R's ``confint`` gives them.
 
         Parameters
         ----------
         profile
             Profile-likelihood limits, shape ``(p, 2)``, from `profile.profile_intervals`; empty if not given.
-        level
-            Confidence level of the Wald limits.
         """
         z = self.coefficients / self.std_error
-        half = stats.norm.ppf(0.5 + level / 2) * self.std_error
+        half = stats.norm.ppf(1 - TAIL) * self.std_error
         limits = np.full((len(z), 2), np.nan) if profile is None else profile
         log_odds = np.where(np.isinf(self.coefficients), np.nan, self.coefficients)
         with np.errstate(over="ignore"):  # a log odds beyond 709 is an infinite ratio

@@ -13,10 +13,11 @@ import pandas as pd
 from scipy import stats
 
 from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics.arrays import Vector
+from paraspinal_assets.statistics.confidence import TAIL
 from paraspinal_assets.statistics.formula import Formula
 from paraspinal_assets.statistics.linear import linear_model
 from paraspinal_assets.statistics.problems import Problem
-from paraspinal_assets.statistics.roc import FloatArray
 
 CHANGE_COLUMNS: Final = (
     "participant", "measure", "baseline", "follow_up", "years", "change", "change_per_year", "reason",
@@ -45,25 +46,17 @@ def annual_change(
     baseline: pd.DataFrame,
     follow_up: pd.DataFrame,
     measures: Sequence[str],
-    *,
-    participant: str = "participant",
-    years: str = "years",
-    version: str | None = "segmentation_version",
 ) -> pd.DataFrame:
     """Change per year of each measure, one row per participant of both exams and measure.
 
     Parameters
     ----------
     baseline, follow_up
-        One row per participant with the measures; *follow_up* also has *years*, the interval since
-        baseline.
+        One row per ``participant`` with the measures and ``segmentation_version``, that of the segmentation
+        model: a change of model looks like a change of muscle, so such pairs get no change. *follow_up* also
+        has ``years``, the interval since baseline.
     measures
         Columns of both tables.
-    participant, years
-        Column names.
-    version
-        Column of both tables with the version of the segmentation model. A change of model looks like a
-        change of muscle, so such pairs get no change. None only for measures without segmentation.
 
     Returns
     -------
@@ -76,11 +69,11 @@ def annual_change(
         E-STAT-COLUMN for an absent column, E-STAT-DUPLICATE for a repeated participant, E-STAT-PAIRS if no
         participant has both exams, E-STAT-VERSION if every pair has different model versions.
     """
-    shared = [participant, *measures, *([version] if version else [])]
-    _require(baseline, shared, "baseline", participant)
-    _require(follow_up, [*shared, years], "follow-up", participant)
+    shared = ["participant", *measures, "segmentation_version"]
+    _require(baseline, shared, "baseline")
+    _require(follow_up, [*shared, "years"], "follow-up")
     pairs = baseline[shared].merge(
-        follow_up[[*shared, years]], on=participant, suffixes=("_before", "_after")
+        follow_up[[*shared, "years"]], on="participant", suffixes=("_before", "_after")
     )
     if pairs.empty:
         raise StatisticsError(
@@ -88,18 +81,16 @@ def annual_change(
             f"No participant has both exams ({len(baseline)} at baseline, {len(follow_up)} at follow-up).",
             "Check that both tables write participants in the same way.",
         )
-    same = np.ones(len(pairs), dtype=bool)
-    if version:
-        before, after = pairs[f"{version}_before"], pairs[f"{version}_after"]
-        same = (before.notna() & after.notna() & (before == after).fillna(False)).to_numpy(bool)
-        if not same.any():
-            raise StatisticsError(
-                "E-STAT-VERSION",
-                f"No pair of scans was segmented by one model version: baseline {_listed(before)}, "
-                f"follow-up {_listed(after)}.",
-                "Segment both exams with the same model, then compute the change.",
-            )
-    interval = pairs[years].to_numpy(dtype=np.float64, na_value=np.nan)
+    before, after = pairs["segmentation_version_before"], pairs["segmentation_version_after"]
+    same = (before.notna() & after.notna() & (before == after).fillna(False)).to_numpy(bool)
+    if not same.any():
+        raise StatisticsError(
+            "E-STAT-VERSION",
+            f"No pair of scans was segmented by one model version: baseline {_listed(before)}, "
+            f"follow-up {_listed(after)}.",
+            "Segment both exams with the same model, then compute the change.",
+        )
+    interval = pairs["years"].to_numpy(dtype=np.float64, na_value=np.nan)
     blocks = []
     for measure in measures:
         first = pairs[f"{measure}_before"].to_numpy(dtype=np.float64, na_value=np.nan)
@@ -113,7 +104,7 @@ def annual_change(
         change = np.where(good, second - first, np.nan)
         per_year = np.divide(change, interval, out=np.full(len(pairs), np.nan), where=good)
         block = {
-            "participant": pairs[participant],
+            "participant": pairs["participant"],
             "measure": measure,
             "baseline": first,
             "follow_up": second,
@@ -131,7 +122,7 @@ def no_change() -> pd.DataFrame:
     return pd.DataFrame(columns=list(CHANGE_COLUMNS))
 
 
-def change_summary(changes: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
+def change_summary(changes: pd.DataFrame) -> pd.DataFrame:
     """Paired summary per measure, with `SUMMARY_COLUMNS`.
 
     ``t`` and ``p`` test the mean change per year against 0, ``signed_rank_p`` is Wilcoxon's. Tests are
@@ -141,8 +132,6 @@ def change_summary(changes: pd.DataFrame, *, level: float = 0.95) -> pd.DataFram
     ----------
     changes
         From `annual_change`.
-    level
-        Confidence level of the mean change per year.
     """
     rows = []
     for measure, block in changes.groupby("measure", sort=False):
@@ -165,7 +154,7 @@ def change_summary(changes: pd.DataFrame, *, level: float = 0.95) -> pd.DataFram
                 row["percent_per_year"] = 100 * mean / abs(used["baseline"].mean())
             if len(used) > 1 and np.ptp(rate) > 0:
                 error = float(rate.std(ddof=1)) / rate.size**0.5
-                half = float(stats.t.isf((1 - level) / 2, rate.size - 1)) * error
+                half = float(stats.t.isf(TAIL, rate.size - 1)) * error
                 t = mean / error
                 row |= {"ci_low": mean - half, "ci_high": mean + half, "t": t}
                 row |= {"p": float(2 * stats.t.sf(abs(t), rate.size - 1))}
@@ -175,7 +164,7 @@ def change_summary(changes: pd.DataFrame, *, level: float = 0.95) -> pd.DataFram
     return table.astype(dict.fromkeys(SUMMARY_COLUMNS[2:], "float64"))
 
 
-def _signed_rank_p(x: FloatArray) -> float:
+def _signed_rank_p(x: Vector) -> float:
     """Two-sided p-value of Wilcoxon's signed-rank test of differences, shape ``(n,)``, not all of them 0.
 
     Exact below 50 differences without ties or zeros; else normal, zeros left out, the variance corrected for
@@ -193,9 +182,6 @@ def change_models(
     changes: pd.DataFrame,
     characteristics: pd.DataFrame,
     covariates: Sequence[str],
-    *,
-    participant: str = "participant",
-    level: float = 0.95,
 ) -> tuple[pd.DataFrame, tuple[Problem, ...]]:
     """Change per year of each measure on its own baseline and covariates, with `MODEL_COLUMNS`.
 
@@ -206,15 +192,11 @@ def change_models(
     changes
         From `annual_change`.
     characteristics
-        One row per participant, with *covariates*; rows that miss one are left out.
+        One row per ``participant``, with *covariates*; rows that miss one are left out.
     covariates
         Columns, text as categories; those without any value are left out, with a problem.
-    participant
-        Name of the identifier in *characteristics*.
-    level
-        Confidence level.
     """
-    _require(characteristics, [participant, *covariates], "characteristics", participant)
+    _require(characteristics, ["participant", *covariates], "characteristics")
     clash = sorted(set(covariates) & {"baseline", "change_per_year"})
     if clash:
         raise StatisticsError(
@@ -222,7 +204,7 @@ def change_models(
         )
     empty = [name for name in covariates if len(characteristics) and characteristics[name].isna().all()]
     covariates = [name for name in covariates if name not in empty]
-    wide = characteristics[[participant, *covariates]].rename(columns={participant: "participant"})
+    wide = characteristics[["participant", *covariates]]
     formula = Formula("change_per_year", (("baseline",), *((name,) for name in covariates)))
     tables = []
     problems = [
@@ -236,14 +218,14 @@ def change_models(
         except StatisticsError as error:
             problems.append(Problem.from_error("longitudinal", str(measure), error))
             continue
-        table = fit.coefficient_table(level=level)
+        table = fit.coefficient_table()
         tables.append(table.assign(measure=measure, n=fit.n, r2=fit.fit_statistics()["r2"]))
     if not tables:
         return pd.DataFrame(columns=list(MODEL_COLUMNS)), tuple(problems)
     return pd.concat(tables, ignore_index=True)[list(MODEL_COLUMNS)], tuple(problems)
 
 
-def _require(frame: pd.DataFrame, columns: Sequence[str], name: str, participant: str) -> None:
+def _require(frame: pd.DataFrame, columns: Sequence[str], name: str) -> None:
     absent = [column for column in columns if column not in frame]
     if absent:
         raise StatisticsError(
@@ -251,7 +233,7 @@ def _require(frame: pd.DataFrame, columns: Sequence[str], name: str, participant
             f"The {name} table has no column {', '.join(map(repr, absent))}.",
             f"It has {', '.join(map(str, frame.columns))}.",
         )
-    repeated = frame.loc[frame[participant].duplicated(), participant].unique()
+    repeated = frame.loc[frame["participant"].duplicated(), "participant"].unique()
     if len(repeated):
         raise StatisticsError(
             "E-STAT-DUPLICATE",

@@ -25,14 +25,14 @@ import pandas as pd
 from scipy import linalg, stats
 from scipy.spatial import cKDTree
 
-from paraspinal_assets.statistics.design import column_levels, contrasts, is_numeric
-from paraspinal_assets.statistics.rank import Index, Matrix, Vector
+from paraspinal_assets.statistics.arrays import Index, Matrix, Vector
+from paraspinal_assets.statistics.confidence import TAIL
+from paraspinal_assets.statistics.factors import column_levels, contrasts, is_numeric
 
 DONORS = 5
 DONOR_POOL = 10_000
 """With more observed rows than this, each draw looks among as many of them, taken at random."""
 RIDGE = 1e-8
-POOLED_COLUMNS = ("term", "estimate", "std_error", "df", "t", "p", "ci_low", "ci_high", "fraction_missing")
 
 
 @dataclass
@@ -180,9 +180,7 @@ def _positive(scatter: Matrix) -> Matrix:
     return scatter + floor * np.eye(len(scatter))
 
 
-def pool(
-    terms: Sequence[str], estimates: Matrix, std_errors: Matrix, df_complete: float, *, level: float = 0.95
-) -> pd.DataFrame:
+def pool(terms: Sequence[str], estimates: Matrix, std_errors: Matrix, df_complete: float) -> pd.DataFrame:
     """Rubin's rules with Barnard and Rubin's degrees of freedom.
 
     Parameters
@@ -193,13 +191,11 @@ def pool(
         One row per completed table, shape ``(m, p)``; a term that is empty in any stays empty.
     df_complete
         Residual degrees of freedom had nothing been missing.
-    level
-        Confidence level.
 
     Returns
     -------
     pandas.DataFrame
-        Columns `POOLED_COLUMNS`; ``fraction_missing`` is the fraction of missing information.
+        term, estimate, std_error, df, t, p, ci_low, ci_high, fraction_missing (of the information).
     """
     m = len(estimates)
     estimate = estimates.mean(axis=0)
@@ -212,10 +208,19 @@ def pool(
     df = 1 / ((share**2 / (m - 1) if m > 1 else 0.0) + 1 / observed)
     std_error = np.sqrt(total)
     t = estimate / std_error
-    half = stats.t.ppf(0.5 + level / 2, df) * std_error
+    half = stats.t.ppf(1 - TAIL, df) * std_error
     increase = (1 + 1 / m) * between / within
     fraction = (increase + 2 / (df + 3)) / (1 + increase) if m > 1 else np.full(len(terms), np.nan)
-    values = (terms, estimate, std_error, df, t, 2 * stats.t.sf(np.abs(t), df))
     return pd.DataFrame(
-        dict(zip(POOLED_COLUMNS, (*values, estimate - half, estimate + half, fraction), strict=True))
+        {
+            "term": terms,
+            "estimate": estimate,
+            "std_error": std_error,
+            "df": df,
+            "t": t,
+            "p": 2 * stats.t.sf(np.abs(t), df),
+            "ci_low": estimate - half,
+            "ci_high": estimate + half,
+            "fraction_missing": fraction,
+        }
     )

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import linalg, special
 
 from paraspinal_assets.errors import StatisticsError
-from paraspinal_assets.statistics.rank import Matrix, Vector
+from paraspinal_assets.statistics.arrays import Matrix, Vector
 
 MAX_ITERATIONS = 60
 DECREMENT = 1e-15

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from paraspinal_assets.errors import ParaspinalError
+from paraspinal_assets.statistics.arrays import Matrix, Vector
 from paraspinal_assets.statistics.logistic import LogisticFit
 from paraspinal_assets.statistics.newton import maximise
-from paraspinal_assets.statistics.rank import GLM_TOLERANCE, Matrix, Vector, decompose, independent_columns
+from paraspinal_assets.statistics.rank import GLM_TOLERANCE, decompose, independent_columns
 from paraspinal_assets.statistics.reweighting import refit_together
 
 DECREMENT = 1e-6

@@ -16,6 +16,8 @@ import numpy as np
 from scipy import linalg, special, stats
 
 from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics.arrays import Matrix, Vector
+from paraspinal_assets.statistics.confidence import LEVEL, TAIL
 from paraspinal_assets.statistics.logistic import (
     ON_THE_PLANE,
     LogisticFit,
@@ -23,7 +25,6 @@ from paraspinal_assets.statistics.logistic import (
     separating_direction,
 )
 from paraspinal_assets.statistics.newton import deviance, weighted_gram
-from paraspinal_assets.statistics.rank import Matrix, Vector
 
 ProfileMethod = Literal["auto", "spline", "exact"]
 
@@ -38,15 +39,13 @@ TOLERANCE = 1e-5
 its target; convergence is quadratic."""
 
 
-def profile_intervals(fit: LogisticFit, *, level: float = 0.95, method: ProfileMethod = "auto") -> Matrix:
+def profile_intervals(fit: LogisticFit, *, method: ProfileMethod = "auto") -> Matrix:
     """Limits at which the log-likelihood, maximised over the other coefficients, has fallen enough.
 
     Parameters
     ----------
     fit
         A fitted model.
-    level
-        Confidence level.
     method
         ``spline`` as R, ``exact``, or ``auto``: R's below `EXACT_FROM_ROWS` rows.
 
@@ -61,7 +60,7 @@ def profile_intervals(fit: LogisticFit, *, level: float = 0.95, method: ProfileM
         rest = _beside_separation(fit)
         if rest is not None:
             settled = np.setdiff1d(rest.kept, fit.separated)
-            limits[settled] = profile_intervals(rest, level=level, method=method)[settled]
+            limits[settled] = profile_intervals(rest, method=method)[settled]
         return limits
     x = fit.design.x[:, fit.kept]
     scale = np.sqrt((x**2).mean(axis=0))
@@ -72,13 +71,13 @@ def profile_intervals(fit: LogisticFit, *, level: float = 0.95, method: ProfileM
         # Direction of the profile: one standard error of this coefficient, the others moved along.
         direction = covariance[:, j] / np.sqrt(covariance[j, j])
         if exact:
-            drop = float(stats.chi2.ppf(level, 1)) / 2
+            drop = float(stats.chi2.ppf(LEVEL, 1)) / 2
             pair = [
                 _solve(scaled, fit.design.y, beta + sign * np.sqrt(2 * drop) * direction, j, drop, fit, sign)
                 for sign in (-1.0, 1.0)
             ]
         else:
-            pair = _interpolated(scaled, fit.design.y, beta, direction, j, fit.deviance, level)
+            pair = _interpolated(scaled, fit.design.y, beta, direction, j, fit.deviance)
         limits[position] = np.array(pair, dtype=float) / scale[j]
     return limits
 
@@ -100,11 +99,9 @@ def _beside_separation(fit: LogisticFit) -> LogisticFit | None:
     return None if len(rest.separated) else rest
 
 
-def _interpolated(
-    x: Matrix, y: Vector, beta: Vector, direction: Vector, j: int, least: float, level: float
-) -> list[float]:
+def _interpolated(x: Matrix, y: Vector, beta: Vector, direction: Vector, j: int, least: float) -> list[float]:
     """R's ``confint``: signed root deviance at steps of a fifth of its range, a spline, then ``approx``."""
-    furthest = float(np.sqrt(stats.chi2.ppf(1 - (1 - level) / 4, 1)))
+    furthest = float(np.sqrt(stats.chi2.ppf(1 - TAIL / 2, 1)))
     values, roots = [beta[j]], [0.0]
     for sign in (-1.0, 1.0):
         point = beta
@@ -121,7 +118,7 @@ def _interpolated(
     grid = np.linspace(at[0], at[-1], 3 * len(at))
     curve = fmm_spline(at, height, grid)
     rising = np.argsort(curve, kind="stable")
-    cut = (float(stats.norm.ppf((1 - level) / 2)), float(stats.norm.ppf((1 + level) / 2)))
+    cut = (float(stats.norm.ppf(TAIL)), float(stats.norm.ppf(1 - TAIL)))
     low, high = (np.interp(c, curve[rising], grid[rising], left=np.nan, right=np.nan) for c in cut)
     return [float(low), float(high)]
 

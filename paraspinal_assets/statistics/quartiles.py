@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics.arrays import Vector
 from paraspinal_assets.statistics.problems import Problem
-from paraspinal_assets.statistics.roc import FloatArray
 
 COLUMNS: Final = (
     "measure", "q1", "median", "q3", "n", "n_missing", "n_low", "n_high",
@@ -22,7 +22,7 @@ COLUMNS: Final = (
 )  # fmt: skip
 
 
-def quantile7(values: ArrayLike, probabilities: ArrayLike) -> FloatArray:
+def quantile7(values: ArrayLike, probabilities: ArrayLike) -> Vector:
     """Quantiles of the known values, R's type 7 to the last bit, shape ``(k,)``.
 
     Raises
@@ -41,7 +41,7 @@ def quantile7(values: ArrayLike, probabilities: ArrayLike) -> FloatArray:
     return np.where(high == low, low, (1 - h) * low + h * high)
 
 
-def cut_points(values: ArrayLike) -> FloatArray:
+def cut_points(values: ArrayLike) -> Vector:
     """First quartile, median and third quartile (type 7), shape ``(3,)``."""
     return quantile7(values, (0.25, 0.5, 0.75))
 
@@ -113,7 +113,7 @@ def quartiles_table(frame: pd.DataFrame, measures: Sequence[str]) -> tuple[pd.Da
     return table.astype(dict.fromkeys(COLUMNS[4:], "Int64")), tuple(problems)
 
 
-def _numbers(values: pd.Series) -> FloatArray:
+def _numbers(values: pd.Series) -> Vector:
     try:
         return values.to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError):

@@ -12,12 +12,9 @@ Electronic Transactions on Numerical Analysis 44 (2015) 306-326, on CholeskyQR2.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy import linalg
 
-Vector = npt.NDArray[np.float64]
-Matrix = npt.NDArray[np.float64]
-Index = npt.NDArray[np.intp]
+from paraspinal_assets.statistics.arrays import Index, Matrix, Vector
 
 LM_TOLERANCE = 1e-7
 """Tolerance of R's ``lm``."""

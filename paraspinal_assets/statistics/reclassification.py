@@ -6,17 +6,19 @@ standard errors); PredictABEL ``reclassification`` (risk classes closed on the l
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from paraspinal_assets.errors import StatisticsError
-from paraspinal_assets.statistics.roc import BoolArray, FloatArray, complete_rows
+from paraspinal_assets.statistics.arrays import Mask, Vector
+from paraspinal_assets.statistics.confidence import TAIL
+from paraspinal_assets.statistics.scores import complete_risks
 
 CUTOFFS: Final = (0.03, 0.10)
 """Risk limits between low, intermediate and high, where the study file names no others."""
@@ -43,47 +45,22 @@ class Improvement:
     def p(self) -> float | None:
         return None if self.z is None else float(2 * stats.norm.sf(abs(self.z)))
 
-    def interval(self, level: float = 0.95) -> tuple[float, float]:
-        half = float(stats.norm.isf((1 - level) / 2)) * self.std_error
+    def interval(self) -> tuple[float, float]:
+        """Confidence limits."""
+        half = float(stats.norm.isf(TAIL)) * self.std_error
         return self.value - half, self.value + half
 
 
 @dataclass(frozen=True)
 class Reclassification:
-    """Net reclassification with its two parts and the shares that moved.
-
-    ``up_events`` is the share of events whose risk (class) rose, and so on. ``table_events`` and
-    ``table_nonevents`` count rows by class in model a (rows) and b (columns); None if continuous.
-    """
+    """Net reclassification with its two parts."""
 
     total: Improvement
     events: Improvement
     nonevents: Improvement
-    up_events: float
-    down_events: float
-    up_nonevents: float
-    down_nonevents: float
-    table_events: NDArray[np.int64] | None = None
-    table_nonevents: NDArray[np.int64] | None = None
 
 
-@dataclass(frozen=True)
-class Discrimination:
-    """Integrated discrimination improvement: the sum of both parts."""
-
-    total: Improvement
-    sensitivity_gain: float
-    specificity_gain: float
-
-
-def _risks(outcome: ArrayLike, a: ArrayLike, b: ArrayLike) -> tuple[BoolArray, FloatArray, FloatArray]:
-    cases, (risk_a, risk_b), _ = complete_rows(outcome, a, b)
-    if min(risk_a.min(), risk_b.min()) < 0 or max(risk_a.max(), risk_b.max()) > 1:
-        raise StatisticsError("E-STAT-RISK", "A predicted risk lies outside 0 to 1.", "Pass probabilities.")
-    return cases, risk_a, risk_b
-
-
-def _net(cases: BoolArray, change: FloatArray) -> Reclassification:
+def _net(cases: Mask, change: Vector) -> Reclassification:
     n_events, n_nonevents = int(cases.sum()), int((~cases).sum())
     up, down = change > 0, change < 0
     up_e, down_e = float(up[cases].mean()), float(down[cases].mean())
@@ -94,10 +71,6 @@ def _net(cases: BoolArray, change: FloatArray) -> Reclassification:
         total=Improvement(up_e - down_e + down_n - up_n, float(np.sqrt(var_e + var_n)), cases.size),
         events=Improvement(up_e - down_e, float(np.sqrt(var_e)), n_events),
         nonevents=Improvement(down_n - up_n, float(np.sqrt(var_n)), n_nonevents),
-        up_events=up_e,
-        down_events=down_e,
-        up_nonevents=up_n,
-        down_nonevents=down_n,
     )
 
 
@@ -107,16 +80,16 @@ def nri_continuous(outcome: ArrayLike, risk_a: ArrayLike, risk_b: ArrayLike) -> 
     Raises
     ------
     StatisticsError
-        E-STAT-RISK for a risk outside [0, 1], and as `complete_rows`.
+        As `complete_risks`.
 
     Source: Hmisc ``improveProb``.
     """
-    cases, a, b = _risks(outcome, risk_a, risk_b)
+    cases, (a, b) = complete_risks(outcome, risk_a, risk_b)
     return _net(cases, b - a)
 
 
 def nri_categorical(
-    outcome: ArrayLike, risk_a: ArrayLike, risk_b: ArrayLike, cutoffs: Sequence[float] = CUTOFFS
+    outcome: ArrayLike, risk_a: ArrayLike, risk_b: ArrayLike, cutoffs: Sequence[float]
 ) -> Reclassification:
     """Net reclassification across risk classes ``[0, c1), [c1, c2), ..., [ck, 1]``.
 
@@ -127,22 +100,17 @@ def nri_categorical(
         raise StatisticsError(
             "E-STAT-RISK", f"No risk limits: {list(cutoffs)}.", "Give rising limits in (0, 1)."
         )
-    cases, a, b = _risks(outcome, risk_a, risk_b)
+    cases, (a, b) = complete_risks(outcome, risk_a, risk_b)
     class_a, class_b = np.searchsorted(limits, a, "right"), np.searchsorted(limits, b, "right")
-    net = _net(cases, (class_b - class_a).astype(np.float64))
-    k = limits.size + 1
-    cells = class_a * k + class_b
-    events = np.bincount(cells[cases], minlength=k * k).reshape(k, k)
-    nonevents = np.bincount(cells[~cases], minlength=k * k).reshape(k, k)
-    return Reclassification(**{**vars(net), "table_events": events, "table_nonevents": nonevents})
+    return _net(cases, (class_b - class_a).astype(np.float64))
 
 
-def idi(outcome: ArrayLike, risk_a: ArrayLike, risk_b: ArrayLike) -> Discrimination:
+def idi(outcome: ArrayLike, risk_a: ArrayLike, risk_b: ArrayLike) -> Improvement:
     """Integrated discrimination improvement of b over a.
 
     Source: Hmisc ``improveProb`` (variance of the change in each class).
     """
-    cases, a, b = _risks(outcome, risk_a, risk_b)
+    cases, (a, b) = complete_risks(outcome, risk_a, risk_b)
     change = b - a
     if min(cases.sum(), (~cases).sum()) < 2:
         raise StatisticsError(
@@ -152,41 +120,53 @@ def idi(outcome: ArrayLike, risk_a: ArrayLike, risk_b: ArrayLike) -> Discriminat
         )
     gain_e, gain_n = float(change[cases].mean()), float(-change[~cases].mean())
     variance = np.var(change[cases], ddof=1) / cases.sum() + np.var(change[~cases], ddof=1) / (~cases).sum()
-    return Discrimination(Improvement(gain_e + gain_n, float(np.sqrt(variance)), cases.size), gain_e, gain_n)
+    return Improvement(gain_e + gain_n, float(np.sqrt(variance)), cases.size)
 
 
 def reclassification_table(
     outcome: ArrayLike,
-    risks: Mapping[str, ArrayLike],
-    pairs: Sequence[tuple[str, str]],
+    pair: tuple[str, str],
+    risk_a: ArrayLike,
+    risk_b: ArrayLike,
     *,
     estimate: str,
     cutoffs: Sequence[float] = CUTOFFS,
-    level: float = 0.95,
 ) -> pd.DataFrame:
-    """NRI (categorical, continuous; total, events, nonevents) and IDI of each pair (a, b), one row each.
+    """NRI (categorical, continuous; total, events, nonevents) and IDI of a pair's second model over its first.
 
     Columns: model_a, model_b, estimate, measure (``nri_categorical``, ``nri_continuous``, ``idi``), part
     (``total``, ``events``, ``nonevents``), cutoffs, value, std_error, ci_low, ci_high, z, p, n.
     """
     rows: list[dict[str, object]] = []
     limits = " ".join(f"{c:g}" for c in cutoffs)
-    for a, b in pairs:
-        categorical = nri_categorical(outcome, risks[a], risks[b], cutoffs)
-        continuous = nri_continuous(outcome, risks[a], risks[b])
-        named: list[tuple[str, str, str | None, Improvement]] = []
-        for measure, text, net in (
-            ("nri_categorical", limits, categorical),
-            ("nri_continuous", None, continuous),
-        ):
-            parts = (("total", net.total), ("events", net.events), ("nonevents", net.nonevents))
-            named += [(measure, part, text, improvement) for part, improvement in parts]
-        named.append(("idi", "total", None, idi(outcome, risks[a], risks[b]).total))
-        for measure, part, text, gain in named:
-            low, high = gain.interval(level)
-            rows.append(
-                dict(zip(COLUMNS, (a, b, estimate, measure, part, text, gain.value, gain.std_error, low, high,
-                                   gain.z, gain.p, gain.n), strict=True))
-            )  # fmt: skip
+    categorical = nri_categorical(outcome, risk_a, risk_b, cutoffs)
+    continuous = nri_continuous(outcome, risk_a, risk_b)
+    named: list[tuple[str, str, str | None, Improvement]] = []
+    for measure, text, net in (
+        ("nri_categorical", limits, categorical),
+        ("nri_continuous", None, continuous),
+    ):
+        parts = (("total", net.total), ("events", net.events), ("nonevents", net.nonevents))
+        named += [(measure, part, text, improvement) for part, improvement in parts]
+    named.append(("idi", "total", None, idi(outcome, risk_a, risk_b)))
+    for measure, part, text, gain in named:
+        low, high = gain.interval()
+        rows.append(
+            {
+                "model_a": pair[0],
+                "model_b": pair[1],
+                "estimate": estimate,
+                "measure": measure,
+                "part": part,
+                "cutoffs": text,
+                "value": gain.value,
+                "std_error": gain.std_error,
+                "ci_low": low,
+                "ci_high": high,
+                "z": gain.z,
+                "p": gain.p,
+                "n": gain.n,
+            }
+        )
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype({"z": "float64", "p": "float64"})

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from paraspinal_assets.statistics.design import column_levels, is_numeric, level_name
+from paraspinal_assets.statistics.factors import column_levels, is_numeric, level_name
 from paraspinal_assets.statistics.problems import Problem
 
 

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from paraspinal_assets.errors import ParaspinalError, StatisticsError
+from paraspinal_assets.statistics.arrays import Vector
 from paraspinal_assets.statistics.logistic import LogisticFit, fit_logistic
 from paraspinal_assets.statistics.newton import DECREMENT
-from paraspinal_assets.statistics.rank import Vector, cross_products_are_sound
+from paraspinal_assets.statistics.rank import cross_products_are_sound
 from paraspinal_assets.statistics.reweighting import refit_together
 
 MOST_TOGETHER = 50

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
+from paraspinal_assets.statistics.arrays import Mask, Matrix, Vector
 from paraspinal_assets.statistics.logistic import LogisticFit
 from paraspinal_assets.statistics.newton import CACHED_ROWS
-from paraspinal_assets.statistics.rank import Matrix, Vector
 
 MAX_STEPS = 12
 """Weights that lead far from the model settle slowly; Newton's method, from where they got to, is faster."""
@@ -29,9 +29,7 @@ def gradients(x: Matrix, y: Vector, weights: Matrix, betas: Matrix) -> Matrix:
     return total
 
 
-def refit_together(
-    fit: LogisticFit, x: Matrix, weights: Matrix, *, decrement: float
-) -> tuple[Matrix, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+def refit_together(fit: LogisticFit, x: Matrix, weights: Matrix, *, decrement: float) -> tuple[Matrix, Mask]:
     """Log odds for each column of weights, and which of them have settled.
 
     All start from the whole table's estimates and step with its information, scaled to their own sum of

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics.arrays import Mask, Vector
+from paraspinal_assets.statistics.scores import complete_rows
 
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 Direction = Literal["<", ">"]
 DirectionRule = Literal["auto", "<", ">"]
 Focus = Literal["specificity", "sensitivity"]
@@ -40,9 +39,9 @@ class RocCurve:
         True if every score is the same: the curve then has no threshold of use.
     """
 
-    thresholds: FloatArray
-    sensitivities: FloatArray
-    specificities: FloatArray
+    thresholds: Vector
+    sensitivities: Vector
+    specificities: Vector
     direction: Direction
     n_cases: int
     n_controls: int
@@ -53,80 +52,7 @@ class RocCurve:
         return self.thresholds.size == 2
 
 
-def as_floats(values: ArrayLike) -> FloatArray:
-    """Values as floats, shape ``(n,)``; pandas' own missing value becomes NaN."""
-    if isinstance(values, pd.Series):
-        return values.to_numpy(dtype=np.float64, na_value=np.nan)
-    return np.asarray(values, dtype=np.float64)
-
-
-def binary_outcome(outcome: ArrayLike) -> FloatArray:
-    """Outcome as float 0/1 with NaN where missing, shape ``(n,)``.
-
-    Raises
-    ------
-    StatisticsError
-        E-STAT-BINARY if a value is neither 0, 1 nor missing (text labels sort by alphabet in R and turn
-        "case" into the control level, so they are refused here).
-    """
-    try:
-        values = as_floats(outcome)
-    except (TypeError, ValueError):
-        raise StatisticsError(
-            "E-STAT-BINARY",
-            "The outcome holds values that are not numbers.",
-            "Code the outcome as 1 for fracture, 0 for none and leave missing cells empty.",
-        ) from None
-    known = values[~np.isnan(values)]
-    strange = np.unique(known[(known != 0) & (known != 1)])
-    if strange.size:
-        raise StatisticsError(
-            "E-STAT-BINARY",
-            f"The outcome holds {', '.join(f'{v:g}' for v in strange[:5])} besides 0 and 1.",
-            "Code the outcome as 0/1; a 0.5 comes from imputing it with the median: leave outcomes observed.",
-        )
-    return values
-
-
-def _cases(known: FloatArray) -> BoolArray:
-    """True for cases among outcomes of 0 and 1, shape ``(n,)``; refuses one class alone (E-STAT-ONE-CLASS)."""
-    cases: BoolArray = known == 1
-    n_cases = int(cases.sum())
-    if n_cases in (0, cases.size):
-        raise StatisticsError(
-            "E-STAT-ONE-CLASS",
-            f"The outcome has one class only ({n_cases} cases of {cases.size} rows).",
-            "Discrimination needs cases and controls; check the outcome column and the exclusions.",
-        )
-    return cases
-
-
-def complete_rows(outcome: ArrayLike, *scores: ArrayLike) -> tuple[BoolArray, list[FloatArray], BoolArray]:
-    """Cases and scores on the rows where the outcome and every score are known.
-
-    Returns the case mask ``(m,)``, the scores ``(m,)`` each, and the mask of kept rows ``(n,)``.
-    Refused are: an outcome not coded 0/1 (E-STAT-BINARY) or of one class (E-STAT-ONE-CLASS), an infinite
-    score (E-STAT-INFINITE), columns of unequal length (E-STAT-SHAPE).
-    """
-    values = binary_outcome(outcome)
-    columns = [as_floats(score) for score in scores]
-    if any(column.shape != values.shape for column in columns):
-        raise StatisticsError(
-            "E-STAT-SHAPE",
-            f"Outcome and scores differ in shape: {values.shape} and {[c.shape for c in columns]}.",
-            "Give one score per row of the outcome.",
-        )
-    if any(np.isinf(column).any() for column in columns):
-        raise StatisticsError(
-            "E-STAT-INFINITE", "A score is infinite.", "Give finite scores; missing ones as NaN."
-        )
-    keep = ~np.isnan(values)
-    for column in columns:
-        keep &= ~np.isnan(column)
-    return _cases(values[keep]), [column[keep] for column in columns], keep
-
-
-def auto_direction(cases: BoolArray, score: FloatArray) -> Direction:
+def auto_direction(cases: Mask, score: Vector) -> Direction:
     """``>`` if the median of the controls exceeds that of the cases, else ``<`` (pROC's rule)."""
     return ">" if np.median(score[~cases]) > np.median(score[cases]) else "<"
 
@@ -150,7 +76,7 @@ def roc_curve(outcome: ArrayLike, score: ArrayLike, *, direction: DirectionRule 
 
     Source: pROC ``roc(response, predictor)``.
     """
-    cases, (values,), _ = complete_rows(outcome, score)
+    cases, (values,) = complete_rows(outcome, score)
     sense = auto_direction(cases, values) if direction == "auto" else direction
     signed = values if sense == "<" else -values
     distinct, place = np.unique(signed, return_inverse=True)
@@ -172,7 +98,7 @@ def roc_curve(outcome: ArrayLike, score: ArrayLike, *, direction: DirectionRule 
     )
 
 
-def _midpoints(distinct: FloatArray) -> FloatArray:
+def _midpoints(distinct: Vector) -> Vector:
     """Midpoints between sorted distinct scores, with -inf and +inf at the ends, shape ``(k + 1,)``."""
     # Halves first: the sum of two large scores would overflow.
     middle = distinct[:-1] / 2 + distinct[1:] / 2
@@ -202,9 +128,6 @@ def sensitivity_at(curve: RocCurve, specificity: float) -> float:
 class PartialAuc:
     """Area between two rates; ``corrected`` is McClish's, None below the diagonal."""
 
-    focus: Focus
-    high: float
-    low: float
     area: float
     corrected: float | None
 
@@ -242,4 +165,4 @@ def partial_auc(curve: RocCurve, high: float, low: float, *, focus: Focus = "spe
     # A curve that follows the diagonal exactly may miss it by rounding.
     below = area < smallest * (1 - 1e-12)
     corrected = None if below else (1 + (area - smallest) / (largest - smallest)) / 2
-    return PartialAuc(focus, high, low, area, corrected)
+    return PartialAuc(area, corrected)

@@ -17,8 +17,8 @@ import pandas as pd
 from scipy import stats
 
 from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics.arrays import Matrix, Vector
 from paraspinal_assets.statistics.linear import LinearFit
-from paraspinal_assets.statistics.rank import Matrix, Vector
 
 SENSITIVITY_COLUMNS = (
     *("model", "treatment", "estimate", "std_error", "t", "df", "partial_r2", "partial_f2"),
@@ -28,6 +28,11 @@ BOUND_COLUMNS = (
     *("bound_label", "r2dz_x", "r2yz_dx", "adjusted_estimate", "adjusted_se", "adjusted_t"),
     *("adjusted_lower", "adjusted_upper"),
 )
+
+EXTREME_SHARES = (1.0, 0.75, 0.5)
+"""Shares of the outcome's residual variance that `extreme_scenarios` lets a confounder explain."""
+EXTREME_LIMIT = 0.1
+"""Largest share of the treatment's there."""
 
 
 def partial_r2(t: float, df: float) -> float:
@@ -136,19 +141,27 @@ class Treatment:
         }
 
     def adjusted_rows(
-        self, labels: Sequence[str], r2dz_x: Vector, r2yz_dx: Vector, *, q: float = 1.0, alpha: float = 0.05
+        self, labels: Sequence[str], r2dz_x: Vector, r2yz_dx: Vector, *, q: float, alpha: float
     ) -> pd.DataFrame:
         """Adjusted estimate, error, t and interval for each strength; columns `BOUND_COLUMNS`."""
         estimate, se = self.adjusted_estimate(r2dz_x, r2yz_dx), self.adjusted_se(r2dz_x, r2yz_dx)
         half = abs(stats.t.ppf(alpha / 2, self.df)) * se
-        values = (labels, r2dz_x, r2yz_dx, estimate, se, self.adjusted_t(r2dz_x, r2yz_dx, q=q))
         return pd.DataFrame(
-            dict(zip(BOUND_COLUMNS, (*values, estimate - half, estimate + half), strict=True))
+            {
+                "bound_label": labels,
+                "r2dz_x": r2dz_x,
+                "r2yz_dx": r2yz_dx,
+                "adjusted_estimate": estimate,
+                "adjusted_se": se,
+                "adjusted_t": self.adjusted_t(r2dz_x, r2yz_dx, q=q),
+                "adjusted_lower": estimate - half,
+                "adjusted_upper": estimate + half,
+            }
         )
 
 
 def contour_grid(
-    subject: Treatment, *, limit: float = 0.4, step: float = 0.001, of: str = "estimate", q: float = 1.0
+    subject: Treatment, *, limit: float = 0.4, step: float = 0.001, of: str = "estimate"
 ) -> tuple[Vector, Matrix]:
     """Adjusted estimate or t value over a square of strengths, for a contour plot.
 
@@ -159,22 +172,20 @@ def contour_grid(
     """
     grid = np.arange(0, limit + step / 2, step)
     dz, yz = grid[:, None], grid[None, :]
-    value = subject.adjusted_estimate(dz, yz) if of == "estimate" else subject.adjusted_t(dz, yz, q=q)
+    value = subject.adjusted_estimate(dz, yz) if of == "estimate" else subject.adjusted_t(dz, yz)
     return grid, value
 
 
-def extreme_scenarios(
-    subject: Treatment, *, outcome_shares: Sequence[float] = (1.0, 0.75, 0.5), limit: float = 0.1
-) -> pd.DataFrame:
-    """Adjusted estimate when confounding explains much of the outcome, over its share of the treatment.
+def extreme_scenarios(subject: Treatment) -> pd.DataFrame:
+    """Adjusted estimate when confounding explains `EXTREME_SHARES` of the outcome, over its share of the treatment.
 
     Columns: r2yz_dx, r2dz_x, adjusted_estimate.
     """
-    grid = np.arange(0, limit + 0.0005, 0.001)
+    grid = np.arange(0, EXTREME_LIMIT + 0.0005, 0.001)
     parts = [
         pd.DataFrame(
             {"r2yz_dx": share, "r2dz_x": grid, "adjusted_estimate": subject.adjusted_estimate(grid, share)}
         )
-        for share in outcome_shares
+        for share in EXTREME_SHARES
     ]
     return pd.concat(parts, ignore_index=True)

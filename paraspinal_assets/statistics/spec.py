@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 from paraspinal_assets.errors import StatisticsError
+from paraspinal_assets.statistics.column_types import ColumnKind
 from paraspinal_assets.statistics.formula import parse_terms
 from paraspinal_assets.statistics.imputation import ImputationMode
 from paraspinal_assets.statistics.models import (
@@ -18,9 +19,9 @@ from paraspinal_assets.statistics.models import (
     MESA_COLUMNS,
     RECLASSIFICATION_PAIRS,
     VOLUME,
-    ColumnKind,
 )
 from paraspinal_assets.statistics.profile import ProfileMethod
+from paraspinal_assets.statistics.reclassification import CUTOFFS
 
 IDENTIFIERS = ("participant", "participant_id", "id", "idno", "subject", "subject_id")
 """Column names, in lower case, that hold one participant per row unless the analysis names another."""
@@ -64,8 +65,6 @@ class AnalysisSpec:
         Columns whose levels are compared, and what the treatment's effect in them is adjusted for.
     profile
         Method of the profile-likelihood intervals.
-    level
-        Confidence level.
     """
 
     density: str | None = DENSITY
@@ -86,13 +85,12 @@ class AnalysisSpec:
     bootstrap: int = 200
     seed: int = 20250101
     reclassification_pairs: Sequence[tuple[str, str]] = RECLASSIFICATION_PAIRS
-    risk_cuts: Sequence[float] = (0.03, 0.10)
+    risk_cuts: Sequence[float] = CUTOFFS
     quartile_measures: Sequence[str] = (ATTENUATION, VOLUME)
     table_one_variables: Sequence[str] = ()
     subgroups: Sequence[str] = ("Gender", "Race", "Site", "Manufacturer")
     subgroup_covariates: Sequence[str] = ("Age", "Gender", "Race", "BMI")
     profile: ProfileMethod = "auto"
-    level: float = 0.95
 
     def __post_init__(self) -> None:
         for name, least in (("imputations", 0), ("bootstrap", 0), ("folds", 2)):
@@ -153,8 +151,3 @@ class AnalysisSpec:
             return self.identifier
         used = set(self.model_columns())
         return next((c for c in available if c.lower() in IDENTIFIERS and c not in used), None)
-
-    def changed(self, **options: object) -> AnalysisSpec:
-        """The same analysis with other options."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)} | options
-        return AnalysisSpec(**values)

@@ -14,7 +14,8 @@ import pandas as pd
 
 from paraspinal_assets.errors import StatisticsError
 from paraspinal_assets.statistics.anova import compare_nested
-from paraspinal_assets.statistics.design import Design, build_design, column_levels, level_name
+from paraspinal_assets.statistics.design import Design, build_design
+from paraspinal_assets.statistics.factors import column_levels, level_name
 from paraspinal_assets.statistics.formula import Formula, Term
 from paraspinal_assets.statistics.linear import fit_linear
 from paraspinal_assets.statistics.logistic import fit_logistic, likelihood_ratio
@@ -55,7 +56,6 @@ def subgroup_effects(
     subgroups: Sequence[str],
     *,
     family: Family = "linear",
-    level: float = 0.95,
 ) -> SubgroupResult:
     """Effect of a treatment at each level of each subgroup variable.
 
@@ -77,8 +77,6 @@ def subgroup_effects(
         Columns whose values are levels; whole numbers are taken as codes.
     family
         ``logistic`` for a 0/1 outcome.
-    level
-        Confidence level.
 
     A variable that cannot be tested is an empty row with a problem; the others come out.
     """
@@ -113,7 +111,7 @@ def subgroup_effects(
                 problems.append(Problem("subgroups", subgroup, "W-STAT-SMALL-GROUP", text))
             try:
                 design = build_design(data, whole, levels={subgroup: _first(levels, value)})
-                row |= _effect(design, treatment, family, level, f"{subgroup} = {value}")
+                row |= _effect(design, treatment, family, f"{subgroup} = {value}")
             except StatisticsError as error:
                 problems.append(Problem.from_error("subgroups", subgroup, error))
     return SubgroupResult(
@@ -175,9 +173,9 @@ def _interaction(
     return {"test": "likelihood ratio", "statistic": ratio["chi2"], "df": ratio["df"], "p": ratio["p"]}
 
 
-def _effect(design: Design, treatment: str, family: Family, level: float, where: str) -> dict[str, object]:
+def _effect(design: Design, treatment: str, family: Family, where: str) -> dict[str, object]:
     fit = fit_linear(design) if family == "linear" else fit_logistic(design)
-    table = fit.coefficient_table(level=level).rename(columns={"log_odds": "estimate"}).set_index("term")
+    table = fit.coefficient_table().rename(columns={"log_odds": "estimate"}).set_index("term")
     row = table.loc[treatment]
     if np.isnan(row["estimate"]):
         aliased = design.names.index(treatment) in fit.aliased

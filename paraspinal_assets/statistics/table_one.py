@@ -7,13 +7,14 @@ Sources: R ``t.test``, ``wilcox.test``, ``chisq.test``, ``fisher.test`` (tests);
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from paraspinal_assets.errors import StatisticsError
-from paraspinal_assets.statistics.design import column_levels, level_name
+from paraspinal_assets.statistics.arrays import Matrix, Vector
+from paraspinal_assets.statistics.factors import column_levels, level_name
 from paraspinal_assets.statistics.fisher import fisher_exact
 from paraspinal_assets.statistics.group_tests import (
     GroupTest,
@@ -25,7 +26,6 @@ from paraspinal_assets.statistics.group_tests import (
 )
 from paraspinal_assets.statistics.problems import Problem
 from paraspinal_assets.statistics.quartiles import quantile7
-from paraspinal_assets.statistics.roc import FloatArray
 
 COLUMNS: Final = ("variable", "level", "low", "high", "overall", "missing", "test", "p", "smd")
 
@@ -41,7 +41,6 @@ MAX_TEXT_LEVELS: Final = 50
 MOSTLY_NUMBERS: Final = 0.2
 """A text column in which fewer than this share of the levels is no number holds stray text among numbers."""
 
-CategoricalTest = Literal["auto", "chi_squared", "chi_squared_uncorrected", "fisher"]
 _Row = dict[str, object]
 
 
@@ -51,8 +50,6 @@ def table_one(
     variables: Sequence[str],
     *,
     categorical: Collection[str] = (),
-    equal_variance: bool = False,
-    categorical_test: CategoricalTest = "auto",
 ) -> tuple[pd.DataFrame, tuple[Problem, ...]]:
     """Characteristics by group, with the columns of ``table_one.csv``, and problems.
 
@@ -72,14 +69,10 @@ def table_one(
     categorical
         Numeric columns to count by level. Text, and numbers with at most `MAX_CODES` distinct whole
         values, are counted anyway.
-    equal_variance
-        Student's t-test instead of Welch's.
-    categorical_test
-        ``auto`` is Fisher's exact test where an expected count is below 5, else R's ``chisq.test``
-        (corrected for 2 x 2).
 
-    ``smd`` of a measurement is low minus high over the root mean variance; of a category it is the
-    Mahalanobis distance of the level shares, never negative.
+    Tests are Welch's t and Wilcoxon's rank sum; of a category Fisher's exact test where an expected count is below
+    `SMALL_EXPECTED`, else R's ``chisq.test`` (corrected for 2 x 2). ``smd`` of a measurement is low minus high over
+    the root mean variance; of a category it is the Mahalanobis distance of the level shares, never negative.
     """
     member = low.astype("boolean")
     is_low, is_high = member.fillna(False).to_numpy(bool), (~member).fillna(False).to_numpy(bool)
@@ -88,9 +81,9 @@ def table_one(
     ]
     problems: list[Problem] = []
 
-    def attempt(variable: str, test: Callable[..., GroupTest], *groups: object, **options: object) -> _Row:
+    def attempt(variable: str, test: Callable[..., GroupTest], *groups: object) -> _Row:
         try:
-            found = test(*groups, **options)
+            found = test(*groups)
         except StatisticsError as error:
             problems.append(Problem.from_error("table_one", variable, error))
             return {}
@@ -109,13 +102,13 @@ def table_one(
             found = _category_rows(variable, column, is_low, is_high)
             counts = np.array([[r["low"], r["high"]] for r in found], dtype=np.float64)
             found[0] |= {"missing": missing, "smd": _category_smd(counts)}
-            found[0] |= attempt(variable, _category_test, counts, categorical_test)
+            found[0] |= attempt(variable, _category_test, counts)
         else:
             values = column.to_numpy(dtype=np.float64, na_value=np.nan)
             a, b = known(values[is_low]), known(values[is_high])
             found = _measure_rows(variable, a, b)
             found[0] |= {"missing": missing, "smd": _measure_smd(a, b)}
-            found[0] |= attempt(variable, t_test, a, b, equal_variance=equal_variance)
+            found[0] |= attempt(variable, t_test, a, b)
             found[2] |= attempt(variable, wilcoxon, a, b)
         rows += found
     table = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -148,7 +141,7 @@ def _is_category(column: pd.Series, stated: bool) -> bool:
     return len(distinct) <= MAX_CODES and all(float(v).is_integer() for v in distinct)
 
 
-def _measure_rows(variable: str, a: FloatArray, b: FloatArray) -> list[_Row]:
+def _measure_rows(variable: str, a: Vector, b: Vector) -> list[_Row]:
     both = np.concatenate([a, b])
     columns = {"low": _summary(a), "high": _summary(b), "overall": _summary(both)}
     return [
@@ -157,7 +150,7 @@ def _measure_rows(variable: str, a: FloatArray, b: FloatArray) -> list[_Row]:
     ]
 
 
-def _summary(x: FloatArray) -> dict[str, float | None]:
+def _summary(x: Vector) -> dict[str, float | None]:
     if x.size == 0:
         return dict.fromkeys(("mean", "sd", "median", "q1", "q3"))
     q1, median, q3 = quantile7(x, (0.25, 0.5, 0.75)).tolist()
@@ -175,25 +168,24 @@ def _category_rows(variable: str, column: pd.Series, is_low: np.ndarray, is_high
     ]
 
 
-def _category_test(counts: FloatArray, choice: CategoricalTest) -> GroupTest:
-    exact = choice == "fisher" or (choice == "auto" and expected_counts(counts).min() < SMALL_EXPECTED)
-    if exact:
+def _category_test(counts: Matrix) -> GroupTest:
+    if expected_counts(counts).min() < SMALL_EXPECTED:
         try:
-            return GroupTest("Fisher exact", float("nan"), fisher_exact(counts).p)
+            return GroupTest("Fisher exact", float("nan"), fisher_exact(counts))
         except StatisticsError as error:
             if error.code != "E-STAT-SIZE":
                 raise
-    return chi_squared(counts, continuity=choice != "chi_squared_uncorrected")
+    return chi_squared(counts)
 
 
-def _measure_smd(a: FloatArray, b: FloatArray) -> float | None:
+def _measure_smd(a: Vector, b: Vector) -> float | None:
     if min(a.size, b.size) < 2:
         return None
     spread = float(np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2))
     return float(a.mean() - b.mean()) / spread if spread > 0 else None
 
 
-def _category_smd(counts: FloatArray) -> float | None:
+def _category_smd(counts: Matrix) -> float | None:
     """Distance of the two vectors of level shares, the first level left out, in their mean covariance."""
     totals = counts.sum(axis=0)
     if totals.min() == 0 or len(counts) < 2:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -12,15 +12,8 @@ from numpy.typing import ArrayLike
 
 from paraspinal_assets.errors import StatisticsError
 from paraspinal_assets.statistics.problems import Problem
-from paraspinal_assets.statistics.roc import (
-    Direction,
-    DirectionRule,
-    RocCurve,
-    as_floats,
-    binary_outcome,
-    complete_rows,
-    roc_curve,
-)
+from paraspinal_assets.statistics.roc import Direction, DirectionRule, RocCurve, roc_curve
+from paraspinal_assets.statistics.scores import as_floats, binary_outcome, complete_rows
 
 RULES: Final = (
     "0.5",
@@ -197,7 +190,7 @@ def confusion_by_rule(
     """
     if _is_rate(rule):
         return confusion_at(outcome, score, float(rule))
-    cases, (values,), _ = complete_rows(outcome, score)
+    cases, (values,) = complete_rows(outcome, score)
     if rule == "prevalence":
         return confusion_at(cases, values, float(cases.mean()))
     curve = roc_curve(cases, values, direction=direction)
@@ -207,23 +200,24 @@ def confusion_by_rule(
 
 def thresholds_table(
     outcome: ArrayLike,
-    scores: Mapping[str, ArrayLike],
+    model: str,
+    score: ArrayLike,
     *,
     estimate: str,
     rules: Sequence[str] = RULES,
     direction: DirectionRule = "auto",
     positive_class: PositiveClass = "fracture",
 ) -> tuple[pd.DataFrame, tuple[Problem, ...]]:
-    """Metrics of every model at every rule, with the columns of ``thresholds.csv``, and problems.
+    """Metrics of a model at every rule, with the columns of ``thresholds.csv``, and problems.
 
     Parameters
     ----------
     outcome
         0/1 or missing, shape ``(n,)``.
-    scores
-        Model name to predicted risk, shape ``(n,)``.
-    estimate
-        ``apparent`` or ``out_of_fold``; copied into the table.
+    model, estimate
+        Name, and ``apparent`` or ``out_of_fold``; copied into the table.
+    score
+        Predicted risk, shape ``(n,)``.
     rules, direction
         See `confusion_by_rule`.
     positive_class
@@ -233,23 +227,22 @@ def thresholds_table(
     """
     rows: list[dict[str, object]] = []
     problems: list[Problem] = []
-    for model, score in scores.items():
-        for rule in rules:
-            row: dict[str, object] = {"model": model, "estimate": estimate, "rule": rule}
-            try:
-                table = confusion_by_rule(outcome, score, rule, direction=direction)
-            except StatisticsError as error:
-                if error.code not in ("E-STAT-ONE-CLASS", "E-STAT-CONSTANT"):
-                    raise
-                problems.append(
-                    Problem("thresholds", model, error.code, f"{error.message} Rule {rule}, {estimate}.")
-                )
-                rows.append(row)
-                continue
-            if positive_class == "no_fracture":
-                table = table.for_no_fracture()
-            counts = {name: getattr(table, name) for name in ("threshold", "tp", "fp", "tn", "fn", *METRICS)}
-            rows.append(row | counts)
+    for rule in rules:
+        row: dict[str, object] = {"model": model, "estimate": estimate, "rule": rule}
+        try:
+            table = confusion_by_rule(outcome, score, rule, direction=direction)
+        except StatisticsError as error:
+            if error.code not in ("E-STAT-ONE-CLASS", "E-STAT-CONSTANT"):
+                raise
+            problems.append(
+                Problem("thresholds", model, error.code, f"{error.message} Rule {rule}, {estimate}.")
+            )
+            rows.append(row)
+            continue
+        if positive_class == "no_fracture":
+            table = table.for_no_fracture()
+        counts = {name: getattr(table, name) for name in ("threshold", "tp", "fp", "tn", "fn", *METRICS)}
+        rows.append(row | counts)
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     kinds = (
         {"threshold": "float64"}

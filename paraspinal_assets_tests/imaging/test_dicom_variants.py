@@ -116,6 +116,9 @@ SAME_VOLUME = {
     },
     "reformatted": all_of(lambda d: f.changed(d, ImageType=["DERIVED", "SECONDARY", "MPR"])),
     "type of one word": all_of(lambda d: f.changed(d, ImageType="DERIVED")),
+    "reformatted after a tilt, type of one word": all_of(
+        lambda d: f.changed(d, ImageType="DERIVED", GantryDetectorTilt="12")
+    ),
     "dose report beside it": lambda s: [
         *s, f.renewed(s[0], SOPClassUID="1.2.840.10008.5.1.4.1.1.88.67", Modality="SR", Rows=None, PixelData=None),
     ],

@@ -2,6 +2,7 @@
 
 import io
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from paraspinal_assets.statistics.anova import compare_nested
 from paraspinal_assets.statistics.auc_tables import auc_table, band_table, comparison_table, curve_table
 from paraspinal_assets.statistics.benchmark import benchmark_bounds
 from paraspinal_assets.statistics.calibration import calibration_table
+from paraspinal_assets.statistics.column_types import coerce_columns
 from paraspinal_assets.statistics.decision import decision_table
 from paraspinal_assets.statistics.diagnostics import row_diagnostics
 from paraspinal_assets.statistics.dose_response import dose_response
@@ -20,7 +22,7 @@ from paraspinal_assets.statistics.imputation import impute_median
 from paraspinal_assets.statistics.linear import linear_model
 from paraspinal_assets.statistics.logistic import logistic_model
 from paraspinal_assets.statistics.longitudinal import annual_change, change_summary
-from paraspinal_assets.statistics.models import FRACTURE_MODELS, LINEAR_MODELS, coerce_columns
+from paraspinal_assets.statistics.models import FRACTURE_MODELS, LINEAR_MODELS, MESA_COLUMNS
 from paraspinal_assets.statistics.quartiles import low_quartile
 from paraspinal_assets.statistics.sensitivity import Treatment
 from paraspinal_assets.statistics.subgroups import subgroup_effects
@@ -32,7 +34,7 @@ COHORT_CSV = Path(__file__).parent.parent / "data" / "statistics" / "A.csv"
 
 @cache
 def source():
-    table = coerce_columns(pd.read_csv(COHORT_CSV)).table
+    table = coerce_columns(pd.read_csv(COHORT_CSV), MESA_COLUMNS).table
     return impute_median(table, "original")[0]
 
 
@@ -142,14 +144,17 @@ def study_tables():
         "decision_curve": [],
     }
     for estimate, risks in _risks().items():
-        parts["auc"].append(auc_table(outcome, risks, estimate=estimate)[0])
-        parts["auc_comparison"].append(comparison_table(outcome, risks, estimate=estimate)[0])
-        parts["roc_curve"].append(curve_table(outcome, risks, estimate=estimate, max_points=200))
-        parts["roc_band"].append(band_table(outcome, risks, estimate=estimate))
-        parts["calibration"].append(calibration_table(outcome, risks, estimate=estimate)[0])
-        parts["decision_curve"].append(decision_table(outcome, risks, estimate=estimate))
-    names = list(fits)
-    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+        for model, risk in risks.items():
+            of = {"estimate": estimate}
+            parts["auc"].append(auc_table(outcome, model, risk, **of)[0])
+            parts["roc_curve"].append(curve_table(outcome, model, risk, max_points=200, **of))
+            parts["roc_band"].append(band_table(outcome, model, risk, **of))
+            parts["calibration"].append(calibration_table(outcome, model, risk, **of)[0])
+            parts["decision_curve"].append(decision_table(outcome, model, risk, **of))
+        for a, b in combinations(risks, 2):
+            found, _ = comparison_table(outcome, (a, b), risks[a], risks[b], estimate=estimate)
+            parts["auc_comparison"].append(found)
+    pairs = list(combinations(fits, 2))
     bounds = benchmark_bounds(fits["model5"], "Median", {"Bisphosphonates": ["Bisphosphonates"]})
     low = low_quartile(table["Median"])
     return {

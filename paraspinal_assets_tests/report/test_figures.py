@@ -115,7 +115,7 @@ def test_roc_legend_carries_the_area(tables):
 def test_prediction_figures_show_the_models_asked_for(tables, draw):
     observed = observed_risks(Source(tables, {}))
     table = observed if draw is prediction.calibration_curves else tables["decision_curve"]
-    drawing = draw(table, models=["vBMD", "Volume"])
+    drawing = draw(table, models=["vBMD", "Volume"], estimate="out_of_fold")
     assert set(drawing.data["model"]) == {"vBMD", "Volume"}
     assert set(drawing.data["estimate"]) == {"out_of_fold"}
 
@@ -124,7 +124,7 @@ def test_prediction_figures_show_the_models_asked_for(tables, draw):
 def test_curves_of_models_that_are_of_no_use_are_drawn(tables):
     """Where nobody's risk reaches the lowest threshold, all net benefits are 0."""
     curves = tables["decision_curve"].assign(net_benefit=0.0)
-    drawing = prediction.decision_curves(curves, models=["vBMD", "Volume"])
+    drawing = prediction.decision_curves(curves, models=["vBMD", "Volume"], estimate="out_of_fold")
     assert (drawing.data["net_benefit"] == 0).all()
 
 

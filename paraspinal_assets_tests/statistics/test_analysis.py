@@ -1,5 +1,7 @@
 """The whole analysis: its tables carry R's numbers, and bad input is named while the rest comes out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +14,8 @@ from paraspinal_assets.statistics.tables import COLUMNS
 from paraspinal_assets_tests.statistics.r_reference import cohort, reference, vector
 
 QUICK = AnalysisSpec(bootstrap=0, imputations=0, subgroups=())
-SMALL = QUICK.changed(
+SMALL = replace(
+    QUICK,
     linear_models={"plain": "Age + Gender", "with_median": "Age + Gender + Median"},
     fracture_models={"age": "Age", "density": "Age + vBMD"},
     sensitivity_model="with_median",
@@ -23,7 +26,7 @@ SMALL = QUICK.changed(
 
 @pytest.fixture(scope="module")
 def original():
-    return analyze(cohort(), QUICK.changed(imputation="original"), folds=vector("fold"))
+    return analyze(cohort(), replace(QUICK, imputation="original"), folds=vector("fold"))
 
 
 def codes(tables, analysis=None):
@@ -106,7 +109,7 @@ def noise(n, cases, predictors, seed, missing=0.0):
         VFx=rng.permutation(np.arange(n) < cases) * 1
     )
     options = {"density": None, "fracture_models": {"m": " + ".join(names)}, "columns": {}, "seed": seed}
-    return table, QUICK.changed(**options, quartile_measures=())
+    return table, replace(QUICK, **options, quartile_measures=())
 
 
 def test_out_of_fold_areas_of_noise_fall_on_either_side_of_one_half():
@@ -131,7 +134,7 @@ def test_multiple_imputation_shows_no_outcome_to_the_predictions_that_are_tested
     found = []
     for seed in range(6):
         table, spec = noise(300, 40, 10, seed, missing=0.4)
-        tables = analyze(table, spec.changed(imputation="multiple", imputations=3, bootstrap=20))
+        tables = analyze(table, replace(spec, imputation="multiple", imputations=3, bootstrap=20))
         assert set(tables["auc"]["estimate"]) == {"apparent", "out_of_fold"}
         assert tables["optimism"].empty
         assert ("", "W-STAT-POOLED") in codes(tables, "optimism")
@@ -158,7 +161,7 @@ def test_the_default_leaves_outcomes_observed():
 
 
 def test_optimism_and_imputations_stand_beside_the_apparent():
-    tables = analyze(cohort(), SMALL.changed(bootstrap=30, imputations=2, subgroups=("Gender",)))
+    tables = analyze(cohort(), replace(SMALL, bootstrap=30, imputations=2, subgroups=("Gender",)))
     auc = tables["auc"].set_index(["model", "estimate"])["auc"]
     shift = tables["optimism"].set_index("model")["optimism"]
     assert auc["density", "optimism_corrected"] == pytest.approx(
@@ -167,15 +170,15 @@ def test_optimism_and_imputations_stand_beside_the_apparent():
     methods = tables["imputation_comparison"].query("model == 'with_median' and term == 'Age'")
     assert list(methods["method"]) == ["median", "complete_case", "multiple"]
     assert set(tables["subgroup_interactions"]["outcome"]) == {"vBMD", "VFx"}
-    again = analyze(cohort(), SMALL.changed(bootstrap=30, imputations=2, subgroups=("Gender",)))
+    again = analyze(cohort(), replace(SMALL, bootstrap=30, imputations=2, subgroups=("Gender",)))
     for name, table in tables.items():
         pd.testing.assert_frame_equal(table, again[name])
 
 
 def test_multiple_imputation_is_pooled_throughout():
     models = {"m": "Age + BMI + Creatinine"}
-    spec = SMALL.changed(imputation="multiple", imputations=3, linear_models=models, fracture_models=models)
-    tables = analyze(cohort(), spec.changed(sensitivity_model="m", treatment="BMI"))
+    spec = replace(SMALL, imputation="multiple", imputations=3, linear_models=models, fracture_models=models)
+    tables = analyze(cohort(), replace(spec, sensitivity_model="m", treatment="BMI"))
     pooled = tables["imputation_comparison"].query("method == 'multiple' and analysis == 'logistic'")
     got = tables["logistic_coefficients"]
     assert list(got["log_odds"]) == list(pooled["estimate"])
@@ -193,7 +196,7 @@ def test_a_one_class_outcome_stops_only_the_fracture_models():
 
 def test_an_outcome_among_its_own_terms_stops_only_that_model():
     models = {"plain": "Age", "with_median": "Age + Median", "itself": "Age + vBMD"}
-    tables = analyze(cohort(), SMALL.changed(linear_models=models))
+    tables = analyze(cohort(), replace(SMALL, linear_models=models))
     assert {c for c in codes(tables, "linear") if c[1] != "W-STAT-DROPPED"} == {("itself", "E-STAT-FORMULA")}
     assert list(tables["linear_fit"]["model"]) == ["plain", "with_median"]
     assert set(tables["auc"]["model"]) == {"age", "density"}
@@ -221,7 +224,8 @@ def test_missing_and_empty_columns_stop_only_their_models():
 def test_columns_of_another_study_need_no_schema():
     table = cohort().rename(columns={"Median": "L+R attenuation", "vBMD": "density", "VFx": "fracture"})
     table = table.assign(participant=[f"p{i}" for i in range(len(table))], Age=table["Age"].astype(str))
-    spec = SMALL.changed(
+    spec = replace(
+        SMALL,
         density="density",
         fracture="fracture",
         columns={},
@@ -243,7 +247,7 @@ def test_columns_of_another_study_need_no_schema():
 
 def test_constant_columns_and_separation_are_named():
     table = cohort().assign(Age=60.0, BMI=lambda t: t["VFx"] * 10.0)
-    tables = analyze(table, SMALL.changed(fracture_models={"bmi": "BMI", "density": "vBMD"}))
+    tables = analyze(table, replace(SMALL, fracture_models={"bmi": "BMI", "density": "vBMD"}))
     assert ("plain", "W-STAT-CONSTANT") in codes(tables, "linear")
     assert ("bmi", "W-STAT-SEPARATION") in codes(tables, "logistic")
     rows = tables["logistic_coefficients"].set_index(["model", "term"])
@@ -292,7 +296,8 @@ def test_the_defaults_are_the_study_s():
 
 def test_subgroups_and_covariates_that_are_not_there_are_named():
     table = cohort().assign(Empty=np.nan)
-    spec = QUICK.changed(
+    spec = replace(
+        QUICK,
         linear_models={},
         fracture_models={},
         subgroups=("Gender", "Rase"),
@@ -301,12 +306,12 @@ def test_subgroups_and_covariates_that_are_not_there_are_named():
     made = analyze(table, spec)
     assert codes(made, "subgroups") == {("Rase", "E-STAT-COLUMN"), ("Empty", "E-STAT-COLUMN")}
     assert set(made["subgroup_effects"]["subgroup"]) == {"Gender"}
-    lost = analyze(table, spec.changed(subgroups=("Gender",), subgroup_covariates=(), treatment="Medium"))
+    lost = analyze(table, replace(spec, subgroups=("Gender",), subgroup_covariates=(), treatment="Medium"))
     assert codes(lost, "subgroups") == {("Medium", "E-STAT-COLUMN")}
 
 
 def test_models_of_other_names_are_reclassified_where_they_are_nested():
     models = {"base": "Age", "both": "Median + Age", "other": "Gender"}
-    assert QUICK.changed(fracture_models=models).reclassified() == [("base", "both")]
+    assert replace(QUICK, fracture_models=models).reclassified() == [("base", "both")]
     assert ("Expanded", "Volume") in QUICK.reclassified()
-    assert QUICK.changed(reclassification_pairs=()).reclassified() == []
+    assert replace(QUICK, reclassification_pairs=()).reclassified() == []

@@ -24,8 +24,6 @@ def test_variance_and_interval_match_proc(estimate, name):
     got = auc_estimate(vector("y"), scores(estimate, name))
     assert got.variance == pytest.approx(want["delong_var"], rel=1e-9)
     assert [got.ci_low, got.auc, got.ci_high] == pytest.approx(want["delong_ci"], rel=1e-9)
-    narrow = auc_estimate(vector("y"), scores(estimate, name), level=0.9)
-    assert [narrow.ci_low, narrow.auc, narrow.ci_high] == pytest.approx(want["delong_ci_90"], rel=1e-9)
 
 
 @pytest.mark.parametrize("estimate", ["apparent", "oof_10fold", "raw"])
@@ -38,12 +36,6 @@ def test_every_pair_matches_proc(estimate):
         assert got.p == pytest.approx(want["p_value"], rel=1e-9, abs=0), pair
         assert [got.auc_a, got.auc_b] == pytest.approx(want["estimate"], rel=1e-12), pair
         assert [got.ci_low, got.ci_high] == pytest.approx(want["conf_int"], rel=1e-9), pair
-
-
-def test_one_sided_p_matches_proc():
-    a, b = scores("apparent", "vBMD"), scores("apparent", "vBMD_Attenuation")
-    less = compare_auc_paired(vector("y"), a, b, alternative="less")
-    assert less.p == pytest.approx(reference("A")["delong_one_sided"]["p_value"], rel=1e-9)
 
 
 EDGE = [

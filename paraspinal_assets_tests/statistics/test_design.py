@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paraspinal_assets.errors import StatisticsError
-from paraspinal_assets.statistics.design import build_design, r_sorted
+from paraspinal_assets.statistics.design import build_design
 from paraspinal_assets.statistics.models import LINEAR_MODELS
 from paraspinal_assets.statistics.rank import independent_columns
 from paraspinal_assets_tests.statistics.r_reference import imputed, reference
@@ -32,11 +32,6 @@ def test_incomplete_rows_are_dropped_and_counted():
     design = build_design(table, "y ~ g + x")
     assert list(design.rows) == [0, 3]
     assert (design.n_dropped, dict(design.dropped_by)) == (2, {"y": 1, "g": 1})
-
-
-def test_levels_sort_without_regard_to_case():
-    assert r_sorted(["White", "black", "Asian"]) == ("Asian", "black", "White")
-    assert r_sorted(["T2", "Tb", "T_1", "T-1", "T 1", "Ta"]) == ("T 1", "T_1", "T-1", "T2", "Ta", "Tb")
 
 
 @pytest.mark.parametrize(

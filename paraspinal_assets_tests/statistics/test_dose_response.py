@@ -8,7 +8,7 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from paraspinal_assets.errors import StatisticsError
-from paraspinal_assets.statistics.dose_response import GROUP_COLUMNS, TEST_COLUMNS, dose_response
+from paraspinal_assets.statistics.dose_response import dose_response
 from paraspinal_assets_tests.statistics.r_reference import cohort, imputed, reference
 
 
@@ -23,8 +23,6 @@ from paraspinal_assets_tests.statistics.r_reference import cohort, imputed, refe
 def test_bone_density_over_quartiles_matches_r(key, frame, measure):
     want = reference("A")["quartiles"][key]["vBMD_over_4_quartiles"]
     got = dose_response(frame(), measure, "vBMD")
-    assert tuple(got.groups.columns) == GROUP_COLUMNS
-    assert tuple(got.tests.columns) == TEST_COLUMNS
     assert got.groups.value.tolist() == pytest.approx(want["means"], rel=1e-12)
     tests = got.tests.set_index("test")
     f, w, k = (tests.loc[t] for t in ("anova", "welch_anova", "kruskal_wallis"))

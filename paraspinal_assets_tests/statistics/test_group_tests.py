@@ -31,15 +31,13 @@ def halves(frame, by, variable):
 def test_continuous_variables_match_r(key, frame, by):
     for variable, want in reference("A")["quartiles"][key]["continuous"].items():
         low, high = halves(frame(), by, variable)
-        for equal, name in ((False, "welch"), (True, "student")):
-            got, t = t_test(low, high, equal_variance=equal), want[name]
-            assert (got.statistic, got.p, got.df, got.ci_low, got.ci_high) == pytest.approx(
-                (t["statistic"], t["p_value"], t["df"], *t["conf_int"]), rel=1e-9, abs=0
-            ), (variable, name)
-        for continuity, name in ((True, "wilcoxon_correct"), (False, "wilcoxon_nocorrect")):
-            got = wilcoxon(low, high, exact=False, continuity=continuity)
-            assert got.statistic == want[name]["statistic"]
-            assert got.p == pytest.approx(want[name]["p_value"], rel=1e-9, abs=0), (variable, name)
+        got, t = t_test(low, high), want["welch"]
+        assert (got.statistic, got.p, got.df, got.ci_low, got.ci_high) == pytest.approx(
+            (t["statistic"], t["p_value"], t["df"], *t["conf_int"]), rel=1e-9, abs=0
+        ), variable
+        got, w = wilcoxon(low, high), want["wilcoxon_correct"]
+        assert got.statistic == w["statistic"]
+        assert got.p == pytest.approx(w["p_value"], rel=1e-9, abs=0), variable
 
 
 @pytest.mark.parametrize(("key", "frame", "by"), GROUPS)
@@ -48,18 +46,13 @@ def test_categorical_variables_match_r(key, frame, by):
         low, high = halves(frame(), by, variable)
         counts = pd.concat([low.value_counts(), high.value_counts()], axis=1).fillna(0).sort_index()
         assert counts.to_numpy().T.tolist() == [want["low"], want["high"]], variable
-        for continuity, name in ((False, "chisq_nocorrect"), (True, "chisq_correct")):
-            got, r = chi_squared(counts, continuity=continuity), want[name]
-            r = r.get("value", r)
-            assert (got.statistic, got.p, got.df) == pytest.approx(
-                (r["statistic"], r["p_value"], r["df"]), rel=1e-9, abs=0
-            ), variable
+        got, r = chi_squared(counts), want["chisq_correct"]
+        r = r.get("value", r)
+        assert (got.statistic, got.p, got.df) == pytest.approx(
+            (r["statistic"], r["p_value"], r["df"]), rel=1e-9, abs=0
+        ), variable
         assert expected_counts(counts).min() == pytest.approx(want["min_expected"], rel=1e-12)
-        got, r = fisher_exact(counts), want["fisher"]
-        assert got.p == pytest.approx(r["p_value"], rel=1e-6, abs=0), variable
-        if "conditional_mle_or" in r:
-            assert got.odds_ratio == pytest.approx(r["conditional_mle_or"], rel=1e-3), variable
-            assert [got.ci_low, got.ci_high] == pytest.approx(r["conf_int"], rel=1e-3), variable
+        assert fisher_exact(counts) == pytest.approx(want["fisher"]["p_value"], rel=1e-6, abs=0), variable
 
 
 def test_small_cohort_matches_r():
@@ -78,17 +71,11 @@ def test_small_cohort_matches_r():
     by_fracture = wilcoxon(groups.get_group(0), groups.get_group(1))
     r = want["wilcoxon_default_exact_Median_by_VFx"]
     assert (by_fracture.statistic, by_fracture.p) == pytest.approx((r["statistic"], r["p_value"]), rel=1e-9)
-    rounded = wilcoxon(low, high, exact=False)
-    assert rounded.p == pytest.approx(want["wilcoxon_normal_correct"]["p_value"], rel=1e-9)
     member = low_quartile(frame["Median"])
     gender = pd.crosstab(member, frame["Gender"])
-    fisher = fisher_exact(gender)
-    assert fisher.p == pytest.approx(want["fisher_gender"]["p"], rel=1e-6)
-    assert fisher.odds_ratio == pytest.approx(want["fisher_gender"]["or"], rel=1e-3)
-    # R's uniroot stops within 1.2e-4 of the lower bound, here 0.002.
-    assert [fisher.ci_low, fisher.ci_high] == pytest.approx(want["fisher_gender"]["ci"], rel=1e-3, abs=1.2e-4)
+    assert fisher_exact(gender) == pytest.approx(want["fisher_gender"]["p"], rel=1e-6)
     assert chi_squared(gender).p == pytest.approx(want["chisq_gender"]["p_value"], rel=1e-9)
-    assert fisher_exact(pd.crosstab(member, frame["Race"])).p == pytest.approx(want["fisher_race"], rel=1e-6)
+    assert fisher_exact(pd.crosstab(member, frame["Race"])) == pytest.approx(want["fisher_race"], rel=1e-6)
 
 
 def test_tied_scores_match_r():
@@ -96,18 +83,9 @@ def test_tied_scores_match_r():
     groups = frame.groupby("y")["s1"]
     got = wilcoxon(groups.get_group(0), groups.get_group(1))
     assert got.p == pytest.approx(want["wilcoxon_default_warnings"], rel=1e-9)
-    fisher = fisher_exact(pd.crosstab(frame["b1"], frame["y"]))
-    assert (fisher.p, fisher.odds_ratio) == pytest.approx(
-        (want["fisher_b1"]["p"], want["fisher_b1"]["or"]), rel=1e-3
+    assert fisher_exact(pd.crosstab(frame["b1"], frame["y"])) == pytest.approx(
+        want["fisher_b1"]["p"], rel=1e-6
     )
-
-
-def test_zero_cell_has_an_open_interval():
-    got = fisher_exact([[0, 10], [8, 12]])
-    assert got.odds_ratio == 0
-    assert got.ci_low == 0
-    assert 0 < got.ci_high < 1.5
-    assert fisher_exact([[8, 12], [0, 10]]).odds_ratio == float("inf")
 
 
 def test_constant_values_have_no_test():
@@ -119,11 +97,11 @@ def test_constant_values_have_no_test():
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=3, max_size=4))
-def test_fisher_of_several_rows_agrees_with_listing_all_tables(cells):
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=2, max_size=4))
+def test_fisher_agrees_with_listing_all_tables(cells):
     counts = np.array(cells)
     counts = counts[counts.sum(1) > 0]
-    if len(counts) < 3 or 0 in counts.sum(0):
+    if len(counts) < 2 or 0 in counts.sum(0):
         return
     rows, total = counts.sum(1), counts[:, 0].sum()
     weight = {
@@ -133,4 +111,4 @@ def test_fisher_of_several_rows_agrees_with_listing_all_tables(cells):
     }
     observed = weight[tuple(counts[:, 0].tolist())]
     want = sum(w for w in weight.values() if w <= observed) / sum(weight.values())
-    assert fisher_exact(counts).p == pytest.approx(want, rel=1e-7)
+    assert fisher_exact(counts) == pytest.approx(want, rel=1e-7)

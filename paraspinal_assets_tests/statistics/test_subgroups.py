@@ -6,8 +6,7 @@ import pytest
 import statsmodels.formula.api as smf
 from scipy import stats
 
-from paraspinal_assets.statistics.multiplicity import benjamini_hochberg
-from paraspinal_assets.statistics.subgroups import EFFECT_COLUMNS, INTERACTION_COLUMNS, subgroup_effects
+from paraspinal_assets.statistics.subgroups import subgroup_effects
 from paraspinal_assets_tests.statistics.r_reference import imputed
 
 SUBGROUPS = ["Gender", "Race", "Site", "Manufacturer"]
@@ -17,8 +16,6 @@ COVARIATES = ["Age", "Gender", "Race", "BMI"]
 def test_linear_effects_and_interactions_agree_with_statsmodels():
     frame = imputed()
     got = subgroup_effects(frame, "vBMD", "Median", COVARIATES, SUBGROUPS)
-    assert tuple(got.effects.columns) == EFFECT_COLUMNS
-    assert tuple(got.interactions.columns) == INTERACTION_COLUMNS
     assert got.interactions.subgroup.tolist() == SUBGROUPS
     whole = smf.ols("vBMD ~ Age + Gender + BMI + Race * Median", frame).fit()
     small = smf.ols("vBMD ~ Age + Gender + BMI + Race + Median", frame).fit()
@@ -31,7 +28,9 @@ def test_linear_effects_and_interactions_agree_with_statsmodels():
     assert effects.loc["White", "estimate"] == pytest.approx(float(np.squeeze(white.effect)), rel=1e-8)
     assert effects.loc["White", "std_error"] == pytest.approx(float(np.squeeze(white.sd)), rel=1e-8)
     assert effects.n.sum() == len(frame)
-    assert got.interactions.p_adjusted.to_numpy() == pytest.approx(benjamini_hochberg(got.interactions.p))
+    assert got.interactions.p_adjusted.to_numpy() == pytest.approx(
+        stats.false_discovery_control(got.interactions.p)
+    )
 
 
 def test_logistic_interaction_is_the_likelihood_ratio():
@@ -104,7 +103,9 @@ def test_a_level_without_a_slope_of_its_own_has_no_effect(family, shared):
         alone = fit("y ~ x", frame[frame.scanner == level]).fit(**({} if family == "linear" else {"disp": 0}))
         assert effects.loc[level, "estimate"] == pytest.approx(alone.params["x"], rel=1e-6)
     tested = effects.loc[["GE", "Siemens"]]
-    assert tested.p_adjusted.to_numpy() == pytest.approx(benjamini_hochberg(tested.p), rel=1e-9, abs=0)
+    assert tested.p_adjusted.to_numpy() == pytest.approx(
+        stats.false_discovery_control(tested.p), rel=1e-9, abs=0
+    )
 
 
 def test_long_codes_stay_apart_and_in_the_order_of_numbers():

@@ -7,7 +7,6 @@ import pytest
 from paraspinal_assets.errors import StatisticsError
 from paraspinal_assets.statistics.roc import roc_curve
 from paraspinal_assets.statistics.thresholds import (
-    COLUMNS,
     RULES,
     confusion_at,
     confusion_by_rule,
@@ -58,9 +57,9 @@ def test_cells_and_metrics_match_caret(group, estimate, rule, model):
 @pytest.mark.parametrize("model", MODELS)
 def test_the_original_scripts_class_0_numbers_are_an_option(model):
     want = reference("A")["confusion"]["at_0.5"][model]["repo_script_default_positive"]
-    table = {model: scores("apparent", model)}
+    risk = scores("apparent", model)
     row = thresholds_table(
-        vector("y"), table, estimate="apparent", rules=["0.5"], positive_class="no_fracture"
+        vector("y"), model, risk, estimate="apparent", rules=["0.5"], positive_class="no_fracture"
     )[0].iloc[0]
     assert (row.ppv, row.sensitivity, row.f1) == pytest.approx(
         (want["precision"], want["recall"], want["F1"]), rel=1e-12
@@ -136,11 +135,10 @@ def test_one_class_confusion_matches_caret():
     assert got.npv == 1
 
 
-def test_table_columns_and_empty_cells():
+def test_every_rule_has_a_row_and_what_is_undefined_is_empty():
     table, diagnoses = thresholds_table(
-        vector("y"), {"FRAXnb": scores("apparent", "FRAXnb")}, estimate="apparent"
+        vector("y"), "FRAXnb", scores("apparent", "FRAXnb"), estimate="apparent"
     )
-    assert tuple(table.columns) == COLUMNS
     assert list(table["rule"]) == list(RULES)
     assert diagnoses == ()
     nobody = table.iloc[0]
@@ -150,13 +148,12 @@ def test_table_columns_and_empty_cells():
     assert nobody.kappa == 0
 
 
-def test_constant_score_is_diagnosed_and_the_other_model_comes_out():
+def test_constant_score_is_diagnosed():
     frame = cohort("edge/constant")
     table, diagnoses = thresholds_table(
-        frame["y"], {"flat": frame["const"], "x": frame["x"]}, estimate="apparent", rules=["youden"]
+        frame["y"], "flat", frame["const"], estimate="apparent", rules=["youden"]
     )
     assert pd.isna(table.threshold[0])
-    assert table.tp[1] > 0
     assert [(d.model, d.code) for d in diagnoses] == [("flat", "E-STAT-CONSTANT")]
 
 

@@ -121,7 +121,7 @@ def _reclassification() -> list[tuple[float, float]]:
         found += [
             (nri_continuous(y, first, second).total.value, want["continuous"]["nri"]),
             (nri_categorical(y, first, second, (0.03, 0.1)).total.value, want["categorical"]["nri"]),
-            (idi(y, first, second).total.value, want["continuous"]["idi"]),
+            (idi(y, first, second).value, want["continuous"]["idi"]),
         ]
     return found
 

@@ -37,7 +37,7 @@ def _tables(context: TableContext, names: Mapping[str, str], **changes: Any) -> 
 
     people = analysed(context.workspace.database)
     whole = analysis_spec(context.workspace.study)
-    spec = whole.changed(**changes, imputation_columns=whole.model_columns())
+    spec = replace(whole, **changes, imputation_columns=whole.model_columns())
     made = analysis(people, spec)
     tables = {name: made[source] for name, source in names.items()}
     for name in {"diagnostics", "predictions"} & set(tables):

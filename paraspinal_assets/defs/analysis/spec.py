@@ -12,7 +12,7 @@ from paraspinal_assets.study.settings import Study
 if TYPE_CHECKING:
     import pandas as pd
 
-    from paraspinal_assets.statistics.models import ColumnKind
+    from paraspinal_assets.statistics.column_types import ColumnKind
     from paraspinal_assets.statistics.spec import AnalysisSpec
 
 EXPOSURES: Final = ("attenuation", "volume")

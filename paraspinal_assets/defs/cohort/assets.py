@@ -219,7 +219,7 @@ def table_one(context: TableContext) -> Tables:
     people, spec = analysed(context.workspace.database), analysis_spec(context.workspace.study)
     variables = [name for name in (*spec.model_columns(), *EXPOSURES) if name in people.columns]
     made = analysis(
-        people, _descriptive(context).changed(table_one_variables=tuple(dict.fromkeys(variables)))
+        people, replace(_descriptive(context), table_one_variables=tuple(dict.fromkeys(variables)))
     )
     tables = {name: made[name] for name in ("table_one", "table_one_volume")}
     tables["table_one_problems"] = problems_of(made["problems"], "table_one")
@@ -233,7 +233,8 @@ def _from_cohort(tables: Mapping[str, pd.DataFrame], columns: Sequence[str]) -> 
 
 def _descriptive(context: TableContext) -> AnalysisSpec:
     """The analysis without its models."""
-    return analysis_spec(context.workspace.study).changed(
+    return replace(
+        analysis_spec(context.workspace.study),
         linear_models={},
         fracture_models={},
         bootstrap=0,

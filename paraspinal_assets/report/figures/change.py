@@ -48,9 +48,7 @@ def longitudinal_change(change: pd.DataFrame, *, measures: Sequence[str]) -> Dra
     )
 
 
-def subgroup_forest(
-    subgroups: pd.DataFrame, *, name: str, exposure: str, axis_label: str, null: float = 0.0
-) -> Drawing:
+def subgroup_forest(subgroups: pd.DataFrame, *, name: str, exposure: str, axis_label: str) -> Drawing:
     """Effect of the exposure in each subgroup, under its variable and the p value of the interaction.
 
     Parameters
@@ -59,8 +57,8 @@ def subgroup_forest(
         subgroup (variable), level, n, estimate, ci_low, ci_high, and optionally p_interaction.
     name
         Last part of the file name.
-    exposure, axis_label, null
-        Name of the exposure, what its effect is measured in, and the value of no effect.
+    exposure, axis_label
+        Name of the exposure, and what its effect is measured in; 0 is no effect.
     """
     groups = subgroups["subgroup"].astype(str)
     if "p_interaction" in subgroups.columns:
@@ -79,7 +77,6 @@ def subgroup_forest(
         title=f"Effect of {exposure} in subgroups",
         description=f"Effect of {exposure} with 95 % intervals in each subgroup.",
         axis_label=axis_label,
-        null=null,
     )
 
 

@@ -29,6 +29,7 @@ GREY: Final = "#595959"
 RASTER_FROM: Final = 400
 """Scatters of more points than this are stored as an image inside the SVG, to keep it small."""
 
+PNG_DPI: Final = 150
 SHOWN_SCALE: Final = 1.15
 """Size in a page, of the size drawn: text of 9 points is then about as large as the page's tables."""
 
@@ -88,11 +89,11 @@ class Drawing:
         text = buffer.getvalue()
         return _embeddable(text[text.index("<svg") :], self.name, self.description)
 
-    def png(self, *, dpi: int = 150) -> bytes:
+    def png(self) -> bytes:
         """The figure as PNG."""
         buffer, own = io.BytesIO(), self.figure.get_dpi()
         with mpl.rc_context(STYLE):
-            self.figure.set_dpi(dpi)
+            self.figure.set_dpi(PNG_DPI)
             try:
                 canvas_agg: Any = FigureCanvasAgg(self.figure)  # not savefig, as in `svg`
                 canvas_agg.print_png(buffer, metadata={"Software": None})

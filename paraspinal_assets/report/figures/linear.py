@@ -13,6 +13,8 @@ from scipy import stats
 from paraspinal_assets.report.figures.drawing import COLOURS, GREY, Drawing, canvas, reference_line, scatter
 from paraspinal_assets.statistics.diagnostics import normal_quantiles, smooth
 
+OUTCOME: Final = "vBMD (mg/cm³)"
+"""Of every linear model, with its unit."""
 COOK_LEVELS: Final = (0.5, 1.0)
 """Contours of Cook's distance, as R draws them."""
 
@@ -24,10 +26,9 @@ def forest_plot(
     title: str,
     description: str,
     axis_label: str,
-    null: float = 0.0,
     highlight: tuple[str, ...] = (),
 ) -> Drawing:
-    """One estimate with its interval per row.
+    """One estimate with its interval per row; a line marks 0, no effect.
 
     Parameters
     ----------
@@ -36,8 +37,6 @@ def forest_plot(
         under its name. Drawn from top to bottom; a row without an estimate has its label alone.
     name, title, description, axis_label
         As in `Drawing`, and the label of the horizontal axis.
-    null
-        Value of no effect.
     highlight
         Labels drawn in the second colour, as squares.
     """
@@ -45,7 +44,7 @@ def forest_plot(
     places, headings = _forest_places(rows)
     with canvas(7.0, 0.9 + 0.24 * (len(rows) + len(headings))) as (figure, axes):
         axis = axes[0, 0]
-        reference_line(axis, x=null)
+        reference_line(axis, x=0)
         chosen = rows["label"].isin(list(highlight)).to_numpy()
         for mask, colour, marker in ((~chosen, COLOURS[0], "o"), (chosen, COLOURS[1], "s")):
             own = rows[mask]
@@ -94,7 +93,6 @@ def coefficient_forest(
     model: str,
     exposures: tuple[str, ...] = (),
     scale: Mapping[str, float] | None = None,
-    outcome: str = "vBMD (mg/cm³)",
     words: Callable[[str], str] = str,
 ) -> Drawing:
     """Forest plot of one linear model.
@@ -110,8 +108,6 @@ def coefficient_forest(
     scale
         Standard deviation of each numeric term: its coefficient is shown per standard deviation, since
         years, HU and scores have no common unit. Other terms are shown as they are.
-    outcome
-        Name and unit of the outcome.
     words
         How a term is written.
     """
@@ -136,8 +132,8 @@ def coefficient_forest(
         data,
         name=f"forest-{model}",
         title=f"Coefficients of {model}",
-        description=f"Coefficients of the linear model {model} for {outcome} with 95 % confidence intervals.",
-        axis_label=f"Difference in {outcome}, 95 % CI",
+        description=f"Coefficients of the linear model {model} for {OUTCOME} with 95 % confidence intervals.",
+        axis_label=f"Difference in {OUTCOME}, 95 % CI",
         highlight=tuple(data.loc[rows["term"].isin(exposures).to_numpy(), "label"]),
     )
 

@@ -16,6 +16,10 @@ from paraspinal_assets.statistics.quartiles import cut_points
 
 PROFILES: Final = ("median_hu", "volume_mm3", "fat_fraction")
 """Muscle columns that are shown along the spine."""
+EXPOSURES: Final = ("attenuation", "volume")
+OUTCOME: Final = "vbmd"
+DISTRIBUTIONS: Final = (*EXPOSURES, OUTCOME)
+"""Columns of the cohort whose distributions are shown."""
 BINS: Final = 24
 QUARTILES: Final = ("Q1 (lowest)", "Q2", "Q3", "Q4 (highest)")
 
@@ -34,7 +38,6 @@ def muscle_profile(
     *,
     levels: Sequence[str],
     measure: str = "median_hu",
-    exposure: str = "attenuation",
 ) -> Drawing:
     """Mean of a muscle measure per level, by sex and by quartile, with 95 % confidence intervals.
 
@@ -43,21 +46,19 @@ def muscle_profile(
     muscle
         Rows of one exam; columns participant, level, side, and *measure*. The side ``both`` is shown.
     cohort
-        One row per participant: participant, sex and *exposure*, whose quartiles group the second panel.
+        One row per participant: participant, sex and attenuation, whose quartiles group the second panel.
     levels
         Head to foot.
     measure
         One of `PROFILES`.
-    exposure
-        Column of the cohort.
     """
     shown = shown_as(measure)
     rows = muscle[(muscle["side"] == "both") & muscle["level"].isin(list(levels))]
-    joined = rows.merge(cohort[["participant", "sex", exposure]], on="participant")
+    joined = rows.merge(cohort[["participant", "sex", "attenuation"]], on="participant")
     joined = joined.assign(
         value=joined[measure].astype(float) * shown.factor,
         quartile=joined["participant"].map(
-            cohort.set_index("participant")[exposure].pipe(quartile_group)  # one row per participant
+            cohort.set_index("participant")["attenuation"].pipe(quartile_group)  # one row per participant
         ),
     )
     data = pd.concat(
@@ -65,7 +66,7 @@ def muscle_profile(
     ).assign(measure=measure)
     with canvas(7.4, 4.6, 1, 2, sharex=True, sharey=True) as (figure, axes):
         for axis, (grouping, heading) in zip(
-            axes[0], (("sex", "By sex"), ("quartile", f"By quartile of {exposure}")), strict=True
+            axes[0], (("sex", "By sex"), ("quartile", "By quartile of attenuation")), strict=True
         ):
             _profile(axis, data[data["grouping"] == grouping], levels)
             axis.set_title(heading)
@@ -75,7 +76,7 @@ def muscle_profile(
     return Drawing(
         f"muscle-profile-{measure.replace('_', '-')}",
         f"{shown.name} from {levels[0]} to {levels[-1]}",
-        f"Mean and 95 % interval at each vertebral level, by sex and by quartile of {exposure}.",
+        "Mean and 95 % interval at each vertebral level, by sex and by quartile of attenuation.",
         figure,
         data,
     )
@@ -122,22 +123,18 @@ def _profile(axis: Axes, data: pd.DataFrame, levels: Sequence[str]) -> None:
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
 
 
-def cohort_distributions(
-    cohort: pd.DataFrame, *, measures: Sequence[str] = ("attenuation", "volume", "vbmd")
-) -> Drawing:
+def cohort_distributions(cohort: pd.DataFrame) -> Drawing:
     """Histograms of exposures and outcome by sex, with the cut points of the quartiles.
 
     Parameters
     ----------
     cohort
-        One row per participant with sex and the measures.
-    measures
-        Columns of the cohort, one panel each.
+        One row per participant with sex and `DISTRIBUTIONS`, one panel each.
     """
     sexes = sorted(cohort["sex"].dropna().astype(str).unique())
     parts = []
-    with canvas(7.4, 2.9, 1, len(measures)) as (figure, axes):
-        for axis, measure in zip(axes[0], measures, strict=True):
+    with canvas(7.4, 2.9, 1, len(DISTRIBUTIONS)) as (figure, axes):
+        for axis, measure in zip(axes[0], DISTRIBUTIONS, strict=True):
             shown = shown_as(measure)
             own = cohort[["sex", measure]].dropna()
             values = own[measure].astype(float) * shown.factor
@@ -158,47 +155,43 @@ def cohort_distributions(
     return Drawing(
         "distributions",
         "Distribution of muscle measures and vBMD",
-        f"Histograms by sex of {', '.join(shown_as(name).name for name in measures)}, with the three cut points "
+        f"Histograms by sex of {', '.join(shown_as(name).name for name in DISTRIBUTIONS)}, with the three cut points "
         "of the quartiles.",
         figure,
         pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(),
     )
 
 
-def quartile_distributions(
-    cohort: pd.DataFrame, *, outcome: str = "vbmd", exposures: Sequence[str] = ("attenuation", "volume")
-) -> Drawing:
+def quartile_distributions(cohort: pd.DataFrame) -> Drawing:
     """Box plots of the outcome by quartile of each exposure (box: quartiles; whiskers: 1.5 times their range).
 
     Parameters
     ----------
     cohort
-        One row per participant with the outcome and the exposures.
-    outcome, exposures
-        Columns of the cohort.
+        One row per participant with `DISTRIBUTIONS`.
     """
     parts = [
         pd.DataFrame(
             {
                 "exposure": exposure,
                 "quartile": quartile_group(cohort[exposure]),
-                "value": cohort[outcome] * shown_as(outcome).factor,
+                "value": cohort[OUTCOME] * shown_as(OUTCOME).factor,
             }
         ).dropna()
-        for exposure in exposures
+        for exposure in EXPOSURES
     ]
     values = pd.concat(parts, ignore_index=True).astype({"value": float})
-    with canvas(7.4, 3.4, 1, len(exposures), sharey=True) as (figure, axes):
-        for axis, exposure in zip(axes[0], exposures, strict=True):
+    with canvas(7.4, 3.4, 1, len(EXPOSURES), sharey=True) as (figure, axes):
+        for axis, exposure in zip(axes[0], EXPOSURES, strict=True):
             own = values[values["exposure"] == exposure]
             _boxes(axis, [own.loc[own["quartile"] == name, "value"].to_numpy() for name in QUARTILES])
             axis.set_xlabel(f"Quartile of {shown_as(exposure).name.lower()}")
-        axes[0, 0].set_ylabel(shown_as(outcome).label)
+        axes[0, 0].set_ylabel(shown_as(OUTCOME).label)
     data = values.groupby(["exposure", "quartile"], sort=True)["value"].describe().reset_index()
     return Drawing(
-        f"distribution-{outcome}-by-quartile",
-        f"{shown_as(outcome).name} by quartile of muscle",
-        f"Box plots in each quartile of {' and '.join(exposures)}: quartiles, and whiskers to 1.5 times their range.",
+        f"distribution-{OUTCOME}-by-quartile",
+        f"{shown_as(OUTCOME).name} by quartile of muscle",
+        f"Box plots in each quartile of {' and '.join(EXPOSURES)}: quartiles, and whiskers to 1.5 times their range.",
         figure,
         data,
     )

@@ -16,8 +16,7 @@ def roc_curves(
     auc: pd.DataFrame,
     *,
     models: Sequence[str],
-    estimate: str = "out_of_fold",
-    with_band: Sequence[str] | None = None,
+    estimate: str,
 ) -> Drawing:
     """ROC curves of several models with pointwise 95 % bands.
 
@@ -31,10 +30,10 @@ def roc_curves(
         Which models, in the order of the legend.
     estimate
         ``apparent`` or ``out_of_fold``.
-    with_band
-        Models whose band is drawn; the first and the last if absent, since seven bands hide each other.
+
+    The first and the last model have their band drawn; seven would hide each other.
     """
-    banded = {models[0], models[-1]} if with_band is None and models else set(with_band or ())
+    banded = {*models[:1], *models[-1:]}
     shown = curves[(curves["estimate"] == estimate) & curves["model"].isin(list(models))]
     with canvas(5.4, 5.2) as (figure, axes):
         axis = axes[0, 0]
@@ -87,9 +86,7 @@ def _auc_label(auc: pd.DataFrame, model: str, estimate: str) -> str:
     return f"{model}: {value['auc']:.3f} ({value['ci_low']:.3f}-{value['ci_high']:.3f})"
 
 
-def calibration_curves(
-    curves: pd.DataFrame, *, models: Sequence[str], estimate: str = "out_of_fold"
-) -> Drawing:
+def calibration_curves(curves: pd.DataFrame, *, models: Sequence[str], estimate: str) -> Drawing:
     """Smooth observed against predicted risk, with the spread of the predictions beneath.
 
     Parameters
@@ -135,7 +132,7 @@ def _cumulative(axis: Axes, own: pd.DataFrame, colour: str, line: object) -> Non
     axis.plot(own["risk"], share, color=colour, linestyle=line, linewidth=1.2)
 
 
-def decision_curves(curves: pd.DataFrame, *, models: Sequence[str], estimate: str = "out_of_fold") -> Drawing:
+def decision_curves(curves: pd.DataFrame, *, models: Sequence[str], estimate: str) -> Drawing:
     """Net benefit of acting on each model, on everyone and on no one.
 
     Parameters

@@ -18,12 +18,13 @@ from paraspinal_assets.report.figures.drawing import (
     canvas,
     reference_line,
 )
-from paraspinal_assets.statistics.sensitivity import Treatment, contour_grid, extreme_scenarios
+from paraspinal_assets.statistics.sensitivity import EXTREME_LIMIT, Treatment, contour_grid, extreme_scenarios
 
 GRID_STEP: Final = 0.005
 """Resolution of the contours in partial R2; they are smooth."""
 CONTOURS: Final = 10
 """Contours drawn, about."""
+CRITICAL_T: Final = 1.96
 MARGIN: Final = 1.25
 """The axes reach this much beyond the robustness value and the strongest benchmark."""
 
@@ -34,7 +35,6 @@ def sensitivity_contour(
     *,
     treatment: str,
     of: Literal["estimate", "t"] = "estimate",
-    critical_t: float = 1.96,
 ) -> Drawing:
     """Adjusted estimate or t value over the strength of a confounder, with the benchmarks as points.
 
@@ -48,14 +48,14 @@ def sensitivity_contour(
         Name of the coefficient.
     of
         What is adjusted.
-    critical_t
-        Contour drawn in red for ``t``; for the estimate it is 0.
+
+    The red contour is at `CRITICAL_T`, or at an estimate of 0.
 
     Source: Cinelli and Hazlett, J R Stat Soc B 2020;82:39, figures 2 and 3.
     """
     limit = _limit(subject, bounds)
     grid, values = contour_grid(subject, limit=limit, step=GRID_STEP, of=of)
-    threshold = 0.0 if of == "estimate" else float(np.sign(subject.t) * critical_t)
+    threshold = 0.0 if of == "estimate" else float(np.sign(subject.t) * CRITICAL_T)
     now = subject.estimate if of == "estimate" else subject.t
     column = "adjusted_estimate" if of == "estimate" else "adjusted_t"
     with canvas(5.6, 5.2) as (figure, axes):
@@ -114,16 +114,14 @@ def _limit(subject: Treatment, bounds: pd.DataFrame) -> float:
     return float(np.clip(np.ceil(wanted / 0.05) * 0.05, 0.1, 0.95))
 
 
-def extreme_scenario_plot(
-    subject: Treatment, bounds: pd.DataFrame, *, treatment: str, limit: float = 0.1
-) -> Drawing:
+def extreme_scenario_plot(subject: Treatment, bounds: pd.DataFrame, *, treatment: str) -> Drawing:
     """Adjusted estimate when confounding explains 100, 75 or 50 % of what is left of the outcome.
 
     The ticks at the bottom are the benchmarks' strengths on the treatment.
 
     Source: Cinelli and Hazlett, J R Stat Soc B 2020;82:39, figure 4.
     """
-    data = extreme_scenarios(subject, limit=limit)
+    data = extreme_scenarios(subject)
     with canvas(5.6, 3.8) as (figure, axes):
         axis = axes[0, 0]
         reference_line(axis, y=0)
@@ -135,12 +133,12 @@ def extreme_scenario_plot(
                 linestyle=LINES[number],
                 label=f"{share:.0%} of the outcome",
             )
-        inside = bounds[bounds["r2dz_x"] <= limit]
+        inside = bounds[bounds["r2dz_x"] <= EXTREME_LIMIT]
         axis.plot(
             inside["r2dz_x"], np.zeros(len(inside)), "|", color=COLOURS[1], markersize=12, label="benchmarks"
         )
         axis.set(
-            xlim=(0, limit),
+            xlim=(0, EXTREME_LIMIT),
             xlabel=f"Partial R² of the confounder with {treatment}",
             ylabel="Adjusted estimate",
         )

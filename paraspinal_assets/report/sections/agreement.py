@@ -10,7 +10,7 @@ from paraspinal_assets.imaging.reasons import REASONS
 from paraspinal_assets.report.blocks import Block, Formats, Section, Source, figure, table
 from paraspinal_assets.report.figures.change import bland_altman_plot
 from paraspinal_assets.report.measures import measure
-from paraspinal_assets.report.numbers import count, digits, interval, significant
+from paraspinal_assets.report.numbers import count, digits, intervals, significant
 
 AGREEMENT: Final = {
     "dice": "Dice",
@@ -79,12 +79,9 @@ def _limits(source: Source) -> Block | None:
     rows = found.assign(
         measure=[READ.get(str(name), str(name)) for name in found["measure"]],
         structure=_structures(found),
-        limits=[
-            interval(low, high)
-            for low, high in zip(found["lower_limit"] * factors, found["upper_limit"] * factors, strict=True)
-        ],
+        limits=intervals(found["lower_limit"] * factors, found["upper_limit"] * factors),
         bias=found["bias"] * factors,
-        icc_ci=[interval(a, b, digits(3)) for a, b in zip(found["icc_low"], found["icc_high"], strict=True)],
+        icc_ci=intervals(found["icc_low"], found["icc_high"], digits(3)),
     )
     heads = {
         "structure": "Structure",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from paraspinal_assets.report.blocks import Formats, Section, Source, figure, table, text
+from paraspinal_assets.report.blocks import Formats, Paragraph, Section, Source, figure, table
 from paraspinal_assets.report.figures.change import longitudinal_change, subgroup_forest
 from paraspinal_assets.report.measures import measure
-from paraspinal_assets.report.numbers import count, interval, p_value, significant
-from paraspinal_assets.report.sections.terms import adjustment, term_words
+from paraspinal_assets.report.numbers import count, p_value, significant
+from paraspinal_assets.report.sections.terms import adjustment, term_words, with_interval
 from paraspinal_assets.statistics.longitudinal import REASONS as CHANGE_REASONS
 
 
@@ -39,7 +39,7 @@ def longitudinal(source: Source) -> Section:
     if change is not None:
         section.add(figure(longitudinal_change(change, measures=list(dict.fromkeys(change["measure"])))))
         if "reason" in change.columns and change["reason"].notna().any():
-            section.add(text(f"Participants without a change: {_without_change(change)}.", "note"))
+            section.add(Paragraph(f"Participants without a change: {_without_change(change)}.", "note"))
     models = source.get("longitudinal_models", "measure", "term", "estimate", "ci_low", "ci_high", "p")
     if models is not None:
         heads = {"measure": "Measure", "term": "Term", "estimate": "Estimate", "ci": "95 % CI", "p": "p"}
@@ -70,7 +70,7 @@ def _in_shown_units(found: pd.DataFrame) -> pd.DataFrame:
     factors = pd.Series([one.factor for one in shown], index=found.index)
     columns = ["baseline_mean", "follow_up_mean", "change_per_year", "ci_low", "ci_high"]
     scaled = {name: found[name] * factors for name in columns}
-    return _with_interval(found.assign(measure=[one.label for one in shown], **scaled))
+    return with_interval(found.assign(measure=[one.label for one in shown], **scaled))
 
 
 def _change_models(models: pd.DataFrame) -> pd.DataFrame:
@@ -80,11 +80,7 @@ def _change_models(models: pd.DataFrame) -> pd.DataFrame:
         models["term"] != "baseline", 1.0
     )
     scaled = {name: models[name] * factors for name in ("estimate", "ci_low", "ci_high")}
-    return _with_interval(models.assign(measure=[one.label for one in shown], **scaled))
-
-
-def _with_interval(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.assign(ci=[interval(a, b) for a, b in zip(frame["ci_low"], frame["ci_high"], strict=True)])
+    return with_interval(models.assign(measure=[one.label for one in shown], **scaled))
 
 
 def subgroups(source: Source) -> Section:

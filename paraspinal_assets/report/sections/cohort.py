@@ -11,11 +11,11 @@ from paraspinal_assets.report.blocks import (
     Cell,
     Headline,
     Headlines,
+    Paragraph,
     Section,
     Source,
     TableBlock,
     figure,
-    text,
 )
 from paraspinal_assets.report.figures.muscle import (
     PROFILES,
@@ -54,10 +54,10 @@ def summary(source: Source) -> Section:
         for item in source.info.get("headline", ())
     )
     if not items:
-        return section.add(text("Not available: no headline numbers were given.", "missing"))
+        return section.add(Paragraph("Not available: no headline numbers were given.", "missing"))
     section.add(Headlines(items))
     if any(item.truth for item in items):
-        section.add(text("“Truth” is what the synthetic study was made with.", "note"))
+        section.add(Paragraph("“Truth” is what the synthetic study was made with.", "note"))
     return section
 
 
@@ -147,7 +147,9 @@ def muscle(source: Source) -> Section:
     section = Section("muscle", "Muscle measures")
     cohort = analysed(source)
     if cohort is not None and cohort.empty:
-        return section.add(text("Not available: no participant passed every step of the flow.", "missing"))
+        return section.add(
+            Paragraph("Not available: no participant passed every step of the flow.", "missing")
+        )
     needed = ("participant", "exam", "level", "side", "median_hu")
     measured = source.get("muscle_metrics", *needed)
     if measured is None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pandas as pd
 import yaml
 
-from paraspinal_assets.report.blocks import Section, Source, table, text
+from paraspinal_assets.report.blocks import Paragraph, Section, Source, table
 
 PROBLEM_TABLES: Final = (
     *("problems", "quartile_problems", "table_one_problems", "regression_problems", "fracture_problems"),
@@ -31,7 +31,7 @@ def methods(source: Source) -> Section:
     """Methods paragraph, formulas, versions, weights and digests."""
     section = Section("methods", "Methods")
     info = source.info
-    section.add(*(text(paragraph) for paragraph in info.get("methods", default_methods(info))))
+    section.add(*(Paragraph(paragraph) for paragraph in info.get("methods", default_methods(info))))
     models = [
         (model, of, terms) for of, own in info.get("models", {}).items() for model, terms in own.items()
     ]
@@ -52,7 +52,7 @@ def methods(source: Source) -> Section:
             rows = pd.DataFrame({"name": list(values), "value": [str(value) for value in values.values()]})
             section.add(table(rows, {"name": heads[0], "value": heads[1]}, caption=caption, formats={}))
         else:
-            section.add(text(f"Not available: {caption.lower()} were not recorded.", "missing"))
+            section.add(Paragraph(f"Not available: {caption.lower()} were not recorded.", "missing"))
     return section
 
 
@@ -84,7 +84,7 @@ def problems(source: Source) -> Section:
     found = [source.get(name, "analysis", "model", "code", "message") for name in PROBLEM_TABLES]
     rows = [frame for frame in found if frame is not None]
     if not rows:
-        return section.add(text("The analysis reported no problem."))
+        return section.add(Paragraph("The analysis reported no problem."))
     heads = {"analysis": "Analysis", "model": "Model", "code": "Code", "message": "What was found"}
     return section.add(
         table(
@@ -107,7 +107,7 @@ def checklists(source: Source) -> Section:
     """STROBE, TRIPOD+AI and CLAIM: what the report answers, and what the authors still have to."""
     section = Section("checklists", "Reporting checklists")
     section.add(
-        text(
+        Paragraph(
             "Prefilled where this report has the answer; the last column is what the data cannot tell. The items are "
             "paraphrased: use the published checklists for submission."
         )

@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from paraspinal_assets.report.blocks import Block, Section, Source, figure, table, text
+from paraspinal_assets.report.blocks import Block, Paragraph, Section, Source, figure, table
 from paraspinal_assets.report.figures.prediction import calibration_curves, decision_curves, roc_curves
-from paraspinal_assets.report.numbers import count, digits, interval, p_value, significant
+from paraspinal_assets.report.numbers import count, digits, intervals, p_value, significant
 from paraspinal_assets.report.sections.terms import per_shown_unit, reference_levels, term_words
 from paraspinal_assets.statistics.calibration import calibration_curve
 from paraspinal_assets.statistics.models import RECLASSIFICATION_PAIRS
@@ -29,14 +29,12 @@ def fracture(source: Source) -> Section:
     if auc is None:
         return section.add(source.absent("auc", *needed))
     section.add(
-        text(
+        Paragraph(
             "Apparent areas are measured on the participants the models were fitted to and flatter them; "
             "out-of-fold and optimism-corrected areas do not."
         ),
         table(
-            _named(auc).assign(
-                ci=[interval(a, b, digits(3)) for a, b in zip(auc.ci_low, auc.ci_high, strict=True)]
-            ),
+            _named(auc).assign(ci=intervals(auc["ci_low"], auc["ci_high"], digits(3))),
             {
                 "model": "Model",
                 "estimate": "Estimate",
@@ -87,7 +85,7 @@ def _delong(source: Source) -> Block | None:
     # The table gives a minus b; the reader wants what the larger model adds.
     rows = _named(shown).assign(
         gain=-shown["difference"],
-        ci=[interval(-b, -a, digits(3)) for a, b in zip(shown["ci_low"], shown["ci_high"], strict=True)],
+        ci=intervals(-shown["ci_high"], -shown["ci_low"], digits(3)),
     )
     return table(
         rows,
@@ -113,7 +111,7 @@ def _reclassification(source: Source) -> Block | None:
     total = found[found["part"] == "total"]
     rows = _named(total).assign(
         measure=total["measure"].str.replace("_", " ").str.replace("nri", "NRI").str.replace("idi", "IDI"),
-        ci=[interval(a, b) for a, b in zip(total["ci_low"], total["ci_high"], strict=True)],
+        ci=intervals(total["ci_low"], total["ci_high"]),
     )
     return table(
         rows,
@@ -147,11 +145,9 @@ def _odds_ratios(source: Source) -> Block | None:
     rows = found[(found["model"] == model) & (found["term"] != "(Intercept)")]
     reference = reference_levels(source, rows["term"])
     rows = per_shown_unit(rows.rename(columns={"log_odds": "estimate"}))
-    # The table's limits are of the log odds.
-    ends = zip(np.exp(rows["ci_low"]), np.exp(rows["ci_high"]), strict=True)
     rows = rows.assign(
         odds_ratio=np.exp(rows["estimate"]),
-        ci=[interval(low, high) for low, high in ends],
+        ci=intervals(np.exp(rows["ci_low"]), np.exp(rows["ci_high"])),  # the table's are of the log odds
         term=rows["term"].map(term_words(source)),
     )
     infinite = rows.loc[rows["odds_ratio"].isna(), "term"]
@@ -204,9 +200,10 @@ def calibration(source: Source) -> Section:
             section.add(
                 figure(calibration_curves(curves, models=_models(curves, estimate), estimate=estimate))
             )
-    benefit = source.get("decision_curve", "model", "estimate", "threshold", "net_benefit", "treat_all")
+    drawn = ("model", "estimate", "threshold", "net_benefit", "treat_all")
+    benefit = source.get("decision_curve", *drawn)
     if benefit is None:
-        return section.add(source.absent("decision_curve", "model", "estimate", "threshold", "net_benefit"))
+        return section.add(source.absent("decision_curve", *drawn))
     for estimate in _estimates(benefit):
         section.add(figure(decision_curves(benefit, models=_models(benefit, estimate), estimate=estimate)))
     return section

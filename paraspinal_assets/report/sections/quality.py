@@ -7,7 +7,7 @@ from typing import Any, Final
 import pandas as pd
 
 from paraspinal_assets.imaging.reasons import REASONS
-from paraspinal_assets.report.blocks import Block, Section, Source, table, text
+from paraspinal_assets.report.blocks import Block, Paragraph, Section, Source, table
 from paraspinal_assets.report.numbers import count
 
 MAX_LISTED: Final = 60
@@ -17,18 +17,19 @@ MAX_LISTED: Final = 60
 def quality(source: Source) -> Section:
     """Which scans were excluded, why in words, and how scans look."""
     section = Section("quality", "Quality of the scans")
-    found = source.get("quality", "participant", "exam", "accepted")
+    needed = ("participant", "exam", "accepted", "reasons")
+    found = source.get("quality", *needed)
     if found is None:
-        return section.add(source.absent("quality", "participant", "exam", "accepted"))
+        return section.add(source.absent("quality", *needed))
     accepted = found["accepted"].fillna(False).astype(bool)
     rejected = found[~accepted]
     section.add(
-        text(f"{count(accepted.sum())} of {count(len(found))} segmented scans were accepted."),
+        Paragraph(f"{count(accepted.sum())} of {count(len(found))} segmented scans were accepted."),
         _decisions(found),
         _scan_states(source),
     )
     if len(rejected):
-        section.add(*_exclusions(found, rejected))
+        section.add(*_exclusions(rejected))
     return section.add(*source.info.get("contact_sheets", ()))
 
 
@@ -38,15 +39,12 @@ def _decisions(found: pd.DataFrame) -> Block | None:
         return None
     counted = found["reader_decision"].dropna().value_counts().sort_index()
     words = ", ".join(f"{decision} {n}" for decision, n in counted.items())
-    return text(f"Readers decided about {count(counted.sum())} of them: {words}.")
+    return Paragraph(f"Readers decided about {count(counted.sum())} of them: {words}.")
 
 
-def _exclusions(found: pd.DataFrame, rejected: pd.DataFrame) -> tuple[Block, Block]:
+def _exclusions(rejected: pd.DataFrame) -> tuple[Block, Block]:
     """How often each reason was given, and the scans one by one."""
-    column = "reasons" if "reasons" in found.columns else "reason"
-    codes = (
-        rejected[column].map(reason_codes) if column in found.columns else rejected["exam"].map(lambda _: [])
-    )
+    codes = rejected["reasons"].map(reason_codes)
     counted = codes.explode().dropna().value_counts()
     summary = pd.DataFrame(
         {

@@ -8,17 +8,18 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from paraspinal_assets.report.blocks import Block, Formats, Section, Source, figure, table, text
+from paraspinal_assets.report.blocks import Block, Formats, Paragraph, Section, Source, figure, table
 from paraspinal_assets.report.figures.linear import coefficient_forest, lm_plots
 from paraspinal_assets.report.figures.sensitivity import extreme_scenario_plot, sensitivity_contour
 from paraspinal_assets.report.measures import measure
-from paraspinal_assets.report.numbers import count, digits, interval, p_value, significant
+from paraspinal_assets.report.numbers import count, digits, intervals, p_value, significant
 from paraspinal_assets.report.sections.cohort import analysed
 from paraspinal_assets.report.sections.terms import (
     adjustment,
     per_shown_unit,
     reference_levels,
     term_words,
+    with_interval,
 )
 from paraspinal_assets.statistics.sensitivity import Treatment
 
@@ -45,9 +46,10 @@ def main_model(source: Source, models: pd.Series) -> str:
 def regression(source: Source) -> Section:
     """Fit statistics of every model, the main model's coefficients, and its diagnostics."""
     section = Section("regression", "Regression of vBMD")
-    fits = source.get("linear_fit", "model", "n", "r2", "adj_r2", "aic", "bic", "rmse")
+    needed = ("model", "n", "r2", "adj_r2", "aic", "bic", "rmse")
+    fits = source.get("linear_fit", *needed)
     if fits is None:
-        section.add(source.absent("linear_fit", "model", "n", "r2", "adj_r2", "aic", "bic", "rmse"))
+        section.add(source.absent("linear_fit", *needed))
     else:
         section.add(
             table(
@@ -79,7 +81,7 @@ def regression(source: Source) -> Section:
     section.add(
         figure(
             coefficient_forest(
-                *(coefficients,),
+                coefficients,
                 model=model,
                 exposures=EXPOSURES,
                 scale=_scale(source),
@@ -116,10 +118,6 @@ def _scale(source: Source) -> Mapping[str, float]:
     return dict(zip(rows["variable"].astype(str), rows["overall"].astype(float), strict=True))
 
 
-def _with_interval(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.assign(ci=[interval(a, b) for a, b in zip(frame["ci_low"], frame["ci_high"], strict=True)])
-
-
 _COEFFICIENT_FORMATS: Final[Formats] = {"estimate": significant, "ci": str, "p": p_value}
 
 
@@ -129,10 +127,10 @@ def _exposure_table(source: Source, coefficients: pd.DataFrame) -> Block | None:
     if rows.empty:
         return None
     sd = rows["term"].map(dict(_scale(source))).astype(float)
-    ends = zip(rows["ci_low"] * sd, rows["ci_high"] * sd, strict=True)
-    rows = _with_interval(per_shown_unit(rows)).assign(
+    sd_ci = intervals(rows["ci_low"] * sd, rows["ci_high"] * sd)
+    rows = with_interval(per_shown_unit(rows)).assign(
         per_sd=rows["estimate"] * sd,
-        sd_ci=[interval(a, b) for a, b in ends],
+        sd_ci=sd_ci,
         term=rows["term"].map(term_words(source)),
     )
     heads = {"model": "Model", "term": "Exposure", "estimate": "Per unit", "ci": "95 % CI"}
@@ -143,7 +141,7 @@ def _exposure_table(source: Source, coefficients: pd.DataFrame) -> Block | None:
 
 
 def _coefficient_table(source: Source, coefficients: pd.DataFrame, model: str) -> Block | None:
-    rows = _with_interval(per_shown_unit(coefficients[coefficients["model"] == model]))
+    rows = with_interval(per_shown_unit(coefficients[coefficients["model"] == model]))
     reference = reference_levels(source, rows["term"])
     rows = rows.assign(term=rows["term"].map(term_words(source)))
     aliased = rows.loc[rows["aliased"].fillna(False).astype(bool), "term"]
@@ -174,7 +172,7 @@ def comparison(source: Source) -> Section:
     left = len(pairs) - len(nested)
     if left:
         section.add(
-            text(
+            Paragraph(
                 f"{left} pair(s) are not nested and have no F test; compare their AIC, where n is the same.",
                 "note",
             )
@@ -185,12 +183,15 @@ def comparison(source: Source) -> Section:
 def dose_response(source: Source) -> Section:
     """Outcomes across the quartiles of muscle, and the tests for a trend."""
     section = Section("dose-response", "Outcomes across the quartiles")
-    needed = ("exposure", "outcome", "quartile", "n", "value", "ci_low", "ci_high", "effect", "effect_scale")
-    found = source.get("dose_response", *needed, "effect_ci_low", "effect_ci_high", "effect_p")
+    needed = (
+        *("exposure", "outcome", "quartile", "n", "value", "ci_low", "ci_high"),
+        *("effect", "effect_scale", "effect_ci_low", "effect_ci_high", "effect_p"),
+    )
+    found = source.get("dose_response", *needed)
     if found is None:
         return section.add(source.absent("dose_response", *needed))
-    ends = zip(found["effect_ci_low"], found["effect_ci_high"], strict=True)
-    rows = _measures_named(_with_interval(found)).assign(effect_ci=[interval(a, b) for a, b in ends])
+    effect_ci = intervals(found["effect_ci_low"], found["effect_ci_high"])
+    rows = _measures_named(with_interval(found)).assign(effect_ci=effect_ci)
     heads = {
         "exposure": "Measure",
         "outcome": "Outcome",
@@ -260,7 +261,7 @@ def sensitivity(source: Source) -> Section:
     section.add(table(shown, heads, caption="Robustness of the exposure", formats=formats))
     first, name = shown.iloc[0], exposures[0].name.lower()
     section.add(
-        text(
+        Paragraph(
             f"A confounder that explains less than {100 * first['rv_q']:.1f} % of what is left of both the exposure "
             f"({name}) and the outcome could not bring the estimate to zero; less than "
             f"{100 * first['rv_qa']:.1f} % could not make it insignificant at 5 %."

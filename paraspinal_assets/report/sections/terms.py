@@ -11,6 +11,7 @@ import pandas as pd
 
 from paraspinal_assets.report.blocks import Source
 from paraspinal_assets.report.measures import Measure, measure
+from paraspinal_assets.report.numbers import intervals
 
 _PER_UNIT: Final = ("estimate", "ci_low", "ci_high")
 
@@ -66,6 +67,11 @@ def term_words(source: Source) -> Callable[[str], str]:
         return term if variable is None else f"{measure(variable).name}: {term.removeprefix(variable)}"
 
     return words
+
+
+def with_interval(frame: pd.DataFrame) -> pd.DataFrame:
+    """With a column ``ci``, the printed interval from ``ci_low`` to ``ci_high``."""
+    return frame.assign(ci=intervals(frame["ci_low"], frame["ci_high"]))
 
 
 def per_shown_unit(coefficients: pd.DataFrame) -> pd.DataFrame:
