@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from paraspinal_assets.errors import ParaspinalError
 from paraspinal_assets.imaging.agreement import bland_altman, dice, icc, iou, surface_distances
 from paraspinal_assets.imaging.anatomy import Box, label_box
-from paraspinal_assets.imaging.geometry import crop
+from paraspinal_assets.imaging.geometry import crop, voxel_volume_mm3
 from paraspinal_assets.imaging.labels import vertebra_labels
 from paraspinal_assets.imaging.levels import Slab, SlabRule, level_slabs
 from paraspinal_assets.imaging.muscle import SIDES
@@ -52,6 +52,7 @@ def agreement_rows(
     if box is None:
         return pd.DataFrame(columns=list(_COLUMNS))
     ct, labels, reader = (crop(volume, _limits(box)) for volume in (ct, labels, reader))
+    voxel_mm3 = voxel_volume_mm3(ct.affine)
     rows: list[dict[str, Any]] = []
     for structure, mine, theirs in _masks(labels, reader, levels, slab):
         if not theirs.any():
@@ -64,8 +65,8 @@ def agreement_rows(
                 "iou": iou(mine, theirs),
                 "surface_distance_mean_mm": distances.mean_mm,
                 "surface_distance_p95_mm": distances.p95_mm,
-                "volume_mm3": int(mine.sum()) * ct.voxel_volume_mm3,
-                "reader_volume_mm3": int(theirs.sum()) * ct.voxel_volume_mm3,
+                "volume_mm3": int(mine.sum()) * voxel_mm3,
+                "reader_volume_mm3": int(theirs.sum()) * voxel_mm3,
                 "median_hu": _median(ct.data, mine),
                 "reader_median_hu": _median(ct.data, theirs),
             }

@@ -43,11 +43,6 @@ class Volume:
         edges = np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0))
         return (float(edges[0]), float(edges[1]), float(edges[2]))
 
-    @property
-    def voxel_volume_mm3(self) -> float:
-        """Volume of one voxel, |det(affine)|, in mm3."""
-        return float(abs(np.linalg.det(self.affine[:3, :3])))
-
     @classmethod
     def empty(cls, dtype: str) -> Volume:
         """One background voxel: measuring it finds every structure absent."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @table_asset(
     group="segmentation",
     inputs=["segmentation", "ct_nifti", "reader_masks"],
-    code_version="4",
+    code_version="5",
     kinds={"python", "duckdb"},
     settings=lambda study: {
         "levels": study.levels,
