@@ -15,7 +15,7 @@ import duckdb
 from paraspinal_assets.errors import MachineError, StudyError
 from paraspinal_assets.study.complete import scratch_folder
 from paraspinal_assets.study.schema import TableSchema, schemas
-from paraspinal_assets.study.sql import quoted
+from paraspinal_assets.study.sql import literal, quoted
 from paraspinal_assets.study.table_comments import describe, documentation
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _PART: Final = 32
 """Vectors of 2,048 rows in a part of a table."""
 
 _SPARING: Final = "SET memory_limit = '1GB'; SET threads = 2"
-"""For work with whole tables: what does not fit goes to a file beside the database; each thread needs its share."""
+"""For work with whole tables: what does not fit goes into files; each thread needs its share."""
 
 
 class Database:
@@ -126,18 +126,22 @@ class Database:
             ) from error
 
     @contextmanager
-    def moment(self) -> Iterator[Database]:
+    def moment(self, folder: Path) -> Iterator[Database]:
         """The tables as they are now, in a file of their own until the end: a reader of this one keeps writers out.
 
         It has none of the rows that were deleted, where this file may keep them in blocks that are free.
+
+        Parameters
+        ----------
+        folder
+            Where the file is while it is needed; readers of a study need not be allowed to write into it.
         """
-        with scratch_folder(self.path.parent / ".cache") as folder:
-            moment = Database(folder / self.path.name)
-            if self.path.exists():
-                with self.reading() as connection:
-                    connection.execute(_SPARING)
-                    connection.execute("ATTACH ? AS moment (READ_WRITE)", [str(moment.path)])
-                    connection.execute(f"COPY FROM DATABASE {quoted(self.path.stem)} TO moment")
+        with scratch_folder(folder) as scratch:
+            moment = Database(scratch / self.path.name)
+            with self.reading() as connection:
+                connection.execute(f"{_SPARING}; SET temp_directory = {literal(str(scratch))}")
+                connection.execute("ATTACH ? AS moment (READ_WRITE)", [str(moment.path)])
+                connection.execute(f"COPY FROM DATABASE {quoted(self.path.stem)} TO moment")
             yield moment
 
     def documented(self) -> list[TableSchema]:

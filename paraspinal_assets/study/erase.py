@@ -122,7 +122,7 @@ def erase_rows(database: Database, traces: Traces) -> None:
     with database.writing() as connection:
         for table, where, values in list(_conditions(connection, traces)):
             connection.execute(f"DELETE FROM {quoted(table)} WHERE {where}", values)
-    with database.moment() as moment:
+    with database.moment(database.path.parent) as moment:
         os.replace(moment.path, database.path)
 
 

@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, Literal
 
+import duckdb
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +21,7 @@ from paraspinal_assets.study.dictionary import (
     dictionary_markdown,
     reason_codes,
 )
+from paraspinal_assets.study.disk import disk_error
 from paraspinal_assets.study.schema import TableSchema
 from paraspinal_assets.study.stata import write_stata
 from paraspinal_assets.study.store import StudyStore
@@ -55,28 +57,30 @@ def export(database: Database, folder: Path, format: Format) -> list[Path]:
     StudyError
         E-STUDY-31 if there is no table.
     MachineError
-        E-STUDY-35 if the folder cannot be written to.
+        E-STUDY-35 if the folder cannot be written to, E-DISK-01 if its disk is full.
     """
+    if not database.names():
+        raise StudyError(
+            "E-STUDY-31", f"no tables in {database.path}", "run `paraspinal run` on the study first"
+        )
     suffix, write = _FORMATS[format]
     store, written = StudyStore(folder), []
-    with database.moment() as moment:
-        tables = moment.documented()
-        if not tables:
-            raise StudyError(
-                "E-STUDY-31", f"no tables in {database.path}", "run `paraspinal run` on the study first"
-            )
-        try:
+    try:
+        with database.moment(folder) as moment:
+            tables = moment.documented()
             for schema in tables:
                 fill = partial(_fill, write, moment, schema)
                 written.append(store.write(store.root / f"{schema.name}{suffix}", fill))
-            for name, content in _dictionary(tables).items():
-                written.append(store.write_bytes(store.root / name, content.encode()))
-        except OSError as error:
-            raise MachineError(
-                "E-STUDY-35",
-                f"cannot write to {folder}: {error.strerror or error}",
-                "name a folder that you may write to, on a disk with space",
-            ) from error
+        for name, content in _dictionary(tables).items():
+            written.append(store.write_bytes(store.root / name, content.encode()))
+    except OSError as error:
+        raise MachineError(
+            "E-STUDY-35",
+            f"cannot write to {folder}: {error.strerror or error}",
+            "name a folder that you may write to, on a disk with space",
+        ) from error
+    except duckdb.Error as error:
+        raise (disk_error(error, folder) or error) from error
     return written
 
 

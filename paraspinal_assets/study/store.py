@@ -245,8 +245,7 @@ class StudyStore:
             leftovers += folder.glob(f"{TEMPORARY_PREFIX}*")
         for folder in (self.report_folder, self.exports_folder):
             leftovers += folder.rglob(f"{TEMPORARY_PREFIX}*")
-        for folder in (self.cache_folder, self.cache_folder / "incoming"):
-            leftovers += folder.glob(f"{TEMPORARY_PREFIX}*")
+        leftovers += (self.cache_folder / "incoming").glob(f"{TEMPORARY_PREFIX}*")
         return sum(map(remove_dead, leftovers))
 
 

@@ -70,9 +70,9 @@ def test_empty_and_all_missing_columns_keep_their_types(database):
         assert len(database.read("levels")) == len(rows)
 
 
-def test_documentation_is_stored_and_read_back(database):
+def test_documentation_is_stored_and_read_back(database, tmp_path):
     database.replace({"levels": (SCHEMA, pd.DataFrame({column.name: [None] for column in SCHEMA.columns}))})
-    with database.moment() as moment:
+    with database.moment(tmp_path / "elsewhere") as moment:
         for where in (database, moment):
             (schema,) = where.documented()
             assert (schema.name, schema.description) == ("levels", SCHEMA.description)
@@ -89,15 +89,15 @@ def test_documented_tables_come_in_the_order_of_the_dictionary(database):
     assert database.documented()[0].key == ("exam", "participant")
 
 
-def test_a_moment_stays_as_it_was_and_keeps_no_writer_out(database):
+def test_a_moment_stays_as_it_was_and_keeps_no_writer_out(database, tmp_path):
     numbers = pd.DataFrame({"n": range(200_000, 0, -1)})
     database.replace({"numbers": (NUMBERS, numbers)})
-    with database.moment() as moment:
+    with database.moment(tmp_path / "elsewhere") as moment:
         parts = moment.parts("numbers")
         first = next(parts)
         database.replace({"numbers": (NUMBERS, numbers[:1])})
         assert [*first["n"], *pd.concat(parts)["n"]] == numbers["n"].tolist()
-    assert not moment.path.parent.exists()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
     assert len(database.read("numbers")) == 1
 
 

@@ -134,6 +134,26 @@ def test_a_table_in_several_parts_is_one_file(tmp_path, kind):
     assert read["note"].fillna("").tolist() == people["note"].fillna("").tolist()
 
 
+def test_nothing_is_written_beside_the_database(database, tmp_path):
+    """Who exports may have no right to write into the study."""
+    kept = database.path.parent / "study"
+    kept.mkdir()
+    readable = Database(database.path.rename(kept / "study.duckdb"))
+    changed = kept.stat().st_mtime_ns
+    export(readable, tmp_path / "out", "parquet")
+    assert kept.stat().st_mtime_ns == changed
+    assert [path.name for path in kept.iterdir()] == ["study.duckdb"]
+
+
+def test_a_full_disk_is_an_error_in_words(database, tmp_path, monkeypatch):
+    def full(*_):
+        raise duckdb.IOException('Could not write file "x": No space left on device')
+
+    monkeypatch.setattr(Database, "documented", full)
+    with pytest.raises(MachineError, match=r"E-DISK-01(.|\n)*free space"):
+        export(database, tmp_path / "out", "csv")
+
+
 def test_the_dictionary_covers_exactly_the_tables_present(database, tmp_path):
     files = export(database, tmp_path / "out", "csv")
     assert [path.name for path in files] == [
