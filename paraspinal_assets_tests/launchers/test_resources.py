@@ -60,6 +60,7 @@ def test_without_settings_a_job_is_one_core() -> None:
     ("key", "value", "words"),
     [
         ("options", ["--wrap=rm"], "is set by the launcher"),
+        ("options", ["--clusters=other"], "is set by the launcher"),
         ("options", ["-p gpu"], "write options as"),
         ("environment", ["A=1"], "not the name of an environment variable"),
         ("default", {"partition": "gpu --wrap=x"}, "not a name that Slurm uses"),
