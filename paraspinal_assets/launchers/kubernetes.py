@@ -74,7 +74,9 @@ class KubernetesRunLauncher(K8sRunLauncher):
         if dagster_run.run_id not in self._launching:
             return super().get_container_context_for_run(dagster_run)
         settings = self._study.load().compute.kubernetes
-        own = UserDefinedDagsterK8sConfig.from_dict(pod_settings(settings, asset_names(dagster_run)))  # type: ignore[no-untyped-call]
+        own = UserDefinedDagsterK8sConfig.from_dict(
+            pod_settings(settings, asset_names(dagster_run, settings.assets))
+        )  # type: ignore[no-untyped-call]
         tags = get_user_defined_k8s_config(dagster_run.tags)
         return (
             super()

@@ -92,7 +92,7 @@ class SlurmRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         log = self.log_file(run.run_id)
         log.parent.mkdir(parents=True, exist_ok=True)
         options = [
-            *sbatch_options(slurm_resources(settings, asset_names(run))),
+            *sbatch_options(slurm_resources(settings, asset_names(run, settings.assets))),
             *settings.options,
             "--no-requeue",
             # The environment of `sbatch`, which is chosen below; naming variables here would make Slurm

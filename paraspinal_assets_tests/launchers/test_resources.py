@@ -14,6 +14,7 @@ from paraspinal_assets.defs.rules import compute_problems
 from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets.errors import StudyError
 from paraspinal_assets.launchers.kubernetes import pod_settings
+from paraspinal_assets.launchers.resources import asset_names
 from paraspinal_assets.launchers.slurm_resources import sbatch_options, slurm_resources
 from paraspinal_assets.study.compute_settings import ComputeSettings, SlurmSettings
 from paraspinal_assets.study.study_file import load_study
@@ -55,6 +56,18 @@ def test_a_run_of_several_assets_asks_for_the_most_of_each_and_the_time_of_all()
     assert wanted.partition == "gpu"
     assert slurm_resources(settings, None) == wanted
     assert slurm_resources(settings, ["scan_radiomics", "quality"]).minutes is None
+
+
+def test_a_step_of_a_rebuild_waits_for_no_gpu() -> None:
+    settings = slurm(
+        default={"minutes": 10},
+        assets={"segmentation": {"gpus": 1, "minutes": 30}, "sensitivity": {"cpus": 4, "minutes": 20}},
+    )
+    names = asset_names(dg.DagsterRun("rebuild_stale"), settings.assets)
+    wanted = slurm_resources(settings, names)
+    assert (wanted.gpus, wanted.cpus, wanted.minutes) == (0, 4, 30)
+    anything = slurm_resources(settings, asset_names(dg.DagsterRun("__ASSET_JOB"), settings.assets))
+    assert anything.gpus == 1
 
 
 def test_without_settings_a_job_is_one_core() -> None:
