@@ -6,10 +6,12 @@ Dagster's own launcher takes both from tags of a run, and asset runs carry none.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
+from dagster._core.launcher.base import LaunchRunContext, ResumeRunContext
 from dagster._serdes import ConfigurableClassData
 from dagster_k8s import K8sRunLauncher
 from dagster_k8s.container_context import K8sContainerContext
@@ -36,6 +38,7 @@ class KubernetesRunLauncher(K8sRunLauncher):
         self, study_file: str, inst_data: ConfigurableClassData | None = None, **settings: Any
     ) -> None:
         self._study = StudyPlace.of(study_file)
+        self._launching: set[str] = set()
         super().__init__(inst_data=inst_data, **settings)
 
     @classmethod
@@ -44,10 +47,36 @@ class KubernetesRunLauncher(K8sRunLauncher):
         own = {"study_file": dg.Field(dg.StringSource, description="The study whose runs are launched.")}
         return {**super().config_type(), **own}  # type: ignore[no-untyped-call]
 
+    def launch_run(self, context: LaunchRunContext) -> None:
+        """Make the run's job. The study file is read anew, so that edits of resources count."""
+        with self._launches(context.dagster_run):
+            super().launch_run(context)
+
+    def resume_run(self, context: ResumeRunContext) -> None:
+        """Make another job of a run, likewise."""
+        with self._launches(context.dagster_run):
+            super().resume_run(context)
+
+    @contextmanager
+    def _launches(self, run: dg.DagsterRun) -> Iterator[None]:
+        self._launching.add(run.run_id)
+        try:
+            yield
+        finally:
+            self._launching.discard(run.run_id)
+
     def get_container_context_for_run(self, dagster_run: dg.DagsterRun) -> K8sContainerContext:
-        """Launcher's settings, then the study file's for the run's assets, then tags of the run."""
+        """Launcher's settings, then the study file's for the run's assets, then tags of the run.
+
+        Of a job that exists only the place is asked for, also by a webserver, which has no study file, and while
+        the study file has an error: the run must be looked after and canceled all the same.
+        """
+        if dagster_run.run_id not in self._launching:
+            return super().get_container_context_for_run(dagster_run)
         settings = self._study.load().compute.kubernetes
-        own = UserDefinedDagsterK8sConfig.from_dict(pod_settings(settings, asset_names(dagster_run)))  # type: ignore[no-untyped-call]
+        own = UserDefinedDagsterK8sConfig.from_dict(
+            pod_settings(settings, asset_names(dagster_run, settings.assets))
+        )  # type: ignore[no-untyped-call]
         tags = get_user_defined_k8s_config(dagster_run.tags)
         return (
             super()

@@ -6,15 +6,24 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TypeVar
 
 import dagster as dg
+from dagster._core.definitions.assets.job.asset_job import is_reserved_asset_job_name
 
 from paraspinal_assets.study.compute_settings import Resources
 
 R = TypeVar("R", bound=Resources)
 
 
-def asset_names(run: dg.DagsterRun) -> list[str] | None:
-    """Names of the assets that a run builds; None if it does not say."""
-    return None if run.asset_selection is None else sorted(key.path[-1] for key in run.asset_selection)
+def asset_names(run: dg.DagsterRun, by_asset: Mapping[str, Resources]) -> list[str] | None:
+    """Names of the assets that a run builds; None if it does not say.
+
+    A run of another job than that of the assets, which is a rebuild's step, builds tables by itself and leaves scans
+    to other runs: it may need what any asset needs, but no GPU.
+    """
+    if run.asset_selection is not None:
+        return sorted(key.path[-1] for key in run.asset_selection)
+    if is_reserved_asset_job_name(run.job_name):
+        return None
+    return [run.job_name, *(name for name, item in by_asset.items() if not item.gpus)]
 
 
 def needs(default: R, by_asset: Mapping[str, R], assets: Collection[str] | None) -> list[R]:

@@ -92,7 +92,7 @@ class SlurmRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         log = self.log_file(run.run_id)
         log.parent.mkdir(parents=True, exist_ok=True)
         options = [
-            *sbatch_options(slurm_resources(settings, asset_names(run))),
+            *sbatch_options(slurm_resources(settings, asset_names(run, settings.assets))),
             *settings.options,
             "--no-requeue",
             # The environment of `sbatch`, which is chosen below; naming variables here would make Slurm
@@ -115,8 +115,9 @@ class SlurmRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             return False
-        self._instance.report_run_canceling(run)
+        # Asked first: while the controller is away nothing is ended, and the run must not be shown as ending.
         job = self.job(run)
+        self._instance.report_run_canceling(run)
         if job is not None and job.state == "PENDING":
             cancel(job.number, only_waiting=True)
             job = self.job(run)

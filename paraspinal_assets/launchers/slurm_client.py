@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,12 @@ SUBMIT_AGAIN_AFTER_S: Final = (1.0, 2.0, 5.0, 10.0, 20.0)
 
 _NO_CONTROLLER: Final = ("Unable to contact slurm controller", "Socket timed out", "Connection refused")
 _NO_SUCH_JOB: Final = ("Invalid job id",)
-_NO_ACCOUNTING: Final = ("accounting storage is disabled", "Slurm accounting", "slurmdbd")
+_NO_ACCOUNTING: Final = (
+    *("accounting storage is disabled", "Slurm accounting", "slurmdbd"),
+    "sacct is not installed",
+)
+_CHOICES: Final = ("SQUEUE_", "SACCT_", "SCANCEL_", "SLURM_CLUSTERS")
+"""Variables with which people narrow what these commands show them; a job that is hidden would count as lost."""
 
 
 class ControllerAwayError(LaunchError):
@@ -76,24 +82,18 @@ def submit(name: str, script: str, options: Sequence[str], environment: Mapping[
         E-SLURM-01 if Slurm refuses the job or its commands are missing; `ControllerAwayError`.
     """
     command = ["sbatch", "--parsable", f"--job-name={name}", *options]
+    asked = False
     for pause in (*SUBMIT_AGAIN_AFTER_S, None):
         try:
-            return _run(command, environment, script).strip().partition(";")[0]
+            # Unless Slurm says that there is no job, an earlier attempt may have made one.
+            found = find(name) if asked else None
+            asked = True
+            return found.number if found else _run(command, environment, script).strip().partition(";")[0]
         except ControllerAwayError:
             if pause is None:
                 raise
             time.sleep(pause)
-            found = _found_after_lost_answer(name)
-            if found is not None:
-                return found.number
     raise AssertionError("the last attempt returns or raises")
-
-
-def _found_after_lost_answer(name: str) -> Job | None:
-    try:
-        return find(name)
-    except ControllerAwayError:
-        return None
 
 
 def find(name: str, number: str | None = None) -> Job | None:
@@ -111,18 +111,28 @@ def find(name: str, number: str | None = None) -> Job | None:
     LaunchError
         E-SLURM-01; `ControllerAwayError`.
     """
-    which = [f"--jobs={number}"] if number else ["--me", f"--name={name}"]
+    # A run that repeats another has its tags, so that the number may be the other's job.
+    by_name = ["--me", f"--name={name}"]
+    for which in ([f"--jobs={number}"], by_name) if number else (by_name,):
+        found = _queued(name, which)
+        if found is not None:
+            return found
+    return _accounted(name, number) if number else None
+
+
+def _queued(name: str, which: Sequence[str]) -> Job | None:
+    """A job that the controller remembers."""
     try:
         answer = _run(["squeue", "--noheader", "--states=all", "--format=%i|%j|%T|%N|%r", *which])
     except LaunchError as error:
         if not any(text in error.message for text in _NO_SUCH_JOB):
             raise
-        answer = ""
+        return None
     for line in answer.splitlines():
-        found_number, found_name, state, nodes, reason = line.strip().split("|", 4)
+        number, found_name, state, nodes, reason = line.strip().split("|", 4)
         if found_name == name:
-            return Job(found_number, state, nodes, reason)
-    return _accounted(name, number) if number else None
+            return Job(number, state, nodes, reason)
+    return None
 
 
 def _accounted(name: str, number: str) -> Job | None:
@@ -162,7 +172,7 @@ def _run(command: Sequence[str], environment: Mapping[str, str] | None = None, g
         done = subprocess.run(
             command,
             input=given,
-            env=environment,
+            env=_everything() if environment is None else environment,
             capture_output=True,
             text=True,
             check=False,
@@ -184,6 +194,10 @@ def _run(command: Sequence[str], environment: Mapping[str, str] | None = None, g
     if any(text in said for text in _NO_CONTROLLER):
         raise ControllerAwayError("E-SLURM-02", f"{command[0]}: {said}", _ASK_ADMIN)
     raise LaunchError("E-SLURM-01", f"{command[0]}: {said}", "see compute.slurm in the study file")
+
+
+def _everything() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(_CHOICES)}
 
 
 _ASK_ADMIN: Final = "look at `scontrol ping`; jobs that run go on meanwhile"

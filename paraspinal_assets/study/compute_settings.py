@@ -14,6 +14,7 @@ _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 OURS: Final = (
     "array",
     "chdir",
+    "clusters",
     "error",
     "export",
     "job-name",

@@ -1,4 +1,4 @@
-"""The one call of the Kubernetes API that launching a run makes, over HTTP on the loopback interface."""
+"""The calls of the Kubernetes API that launching and ending a run make, over HTTP on the loopback interface."""
 
 from __future__ import annotations
 
@@ -14,22 +14,34 @@ import yaml
 
 
 class KubeApi:
-    """Keeps what clients create, and answers with it."""
+    """Keeps what clients create, answers with it, and notes what they delete; there are no pods."""
 
     def __init__(self, folder: Path) -> None:
         self.created: list[tuple[str, dict[str, Any]]] = []
+        self.deleted: list[str] = []
         self._folder = folder
 
     @contextmanager
     def serve(self) -> Iterator[Path]:
         """Serve until the end of the block; yields a kubeconfig that leads here."""
-        created = self.created
+        created, deleted = self.created, self.deleted
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 created.append((self.path, json.loads(body)))
-                self.send_response(201)
+                self._answer(201, body)
+
+            def do_GET(self) -> None:
+                self._answer(200, b'{"kind": "PodList", "apiVersion": "v1", "items": []}')
+
+            def do_DELETE(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                deleted.append(self.path)
+                self._answer(200, b'{"kind": "Status", "apiVersion": "v1", "status": "Success"}')
+
+            def _answer(self, status: int, body: bytes) -> None:
+                self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.end_headers()
                 self.wfile.write(body)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +49,18 @@ def jobs(values: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> di
         # Everything as shipped, except that the launcher is not inside a cluster.
         outside = {"load_incluster_config": False, "kubeconfig_file": str(kubeconfig)}
         for name in names:
-            _launch(custom, outside, name, root)
+            with _launched(custom, outside, name, root):
+                pass
     paths, created = zip(*api.created, strict=True)
     assert set(paths) == {"/apis/batch/v1/namespaces/paraspinal/jobs"}
     return dict(zip(names, created, strict=True))
 
 
-def _launch(custom: Mapping[str, Any], outside: Mapping[str, Any], asset: str, root: Path) -> None:
-    """Launch a run of an asset with the launcher of the values, as the daemon does."""
+@contextmanager
+def _launched(
+    custom: Mapping[str, Any], outside: Mapping[str, Any], asset: str, root: Path
+) -> Iterator[tuple[dg.DagsterInstance, str]]:
+    """A run of an asset, launched with the launcher of the values as the daemon does, and its instance."""
     home = root / f"home-{asset}"
     home.mkdir()
     launcher = {**custom, "config": {**custom["config"], **outside}}
@@ -72,6 +77,20 @@ def _launch(custom: Mapping[str, Any], outside: Mapping[str, Any], asset: str, r
             job_code_origin=JobPythonOrigin("__ASSET_JOB", repository),
         )
         instance.run_launcher.launch_run(LaunchRunContext(run, None))
+        yield instance, run.run_id
+
+
+def test_a_run_is_ended_from_where_there_is_no_study_file(values: dict[str, Any], tmp_path: Path) -> None:
+    study = make_small_study(tmp_path / "study", people=("1001",))
+    api = KubeApi(tmp_path)
+    with pytest.MonkeyPatch.context() as patch, api.serve() as kubeconfig:
+        patch.setenv("PARASPINAL_STUDY", str(study))
+        custom = values["runLauncher"]["config"]["customRunLauncher"]
+        outside = {"load_incluster_config": False, "kubeconfig_file": str(kubeconfig)}
+        with _launched(custom, outside, "ct_nifti", tmp_path) as (instance, run_id):
+            study.unlink()
+            assert instance.run_launcher.terminate(run_id)
+    assert api.deleted == [f"/apis/batch/v1/namespaces/paraspinal/jobs/dagster-run-{run_id}"]
 
 
 def pod(job: Mapping[str, Any]) -> dict[str, Any]:

@@ -171,6 +171,22 @@ def test_while_the_controller_is_away_nothing_is_known_and_the_run_goes_on(
     assert study.status(run) == {"SUCCESS"}, study.describe()
 
 
+def test_a_run_is_not_shown_as_ending_while_nobody_can_end_its_job(
+    study: ClusterStudy, slurm: LocalSlurm
+) -> None:
+    with slurm.full():
+        run = study.submit("ct_nifti", study.scans[:5])
+        study.wait(lambda: study.job_number(run))
+        slurm.stop_controller()
+        try:
+            with pytest.raises(ControllerAwayError, match="E-SLURM-02"):
+                study.launcher.terminate(run)
+        finally:
+            slurm.start_controller()
+        assert study.status(run) == {"STARTING"}
+        assert study.launcher.terminate(run)
+
+
 def test_terminating_ends_a_job_that_works(study: ClusterStudy) -> None:
     run = study.submit("ct_nifti", study.scans)
     study.wait(lambda: study.status(run) == {"STARTED"})
