@@ -2,7 +2,22 @@
 
 import textwrap
 
+from paraspinal_assets.study.schema import Column, TableSchema
 from paraspinal_assets.study.settings import Study
+
+SCHEMA = TableSchema(
+    "levels",
+    "Levels of a scan.",
+    ("exam", "participant", "level"),
+    (
+        Column("exam", "text", "", "Exam"),
+        Column("participant", "text", "", "Participant"),
+        Column("level", "text", "", "Level"),
+        Column("value", "number", "mm3", "It's a value"),
+        Column("reason", "text", "", "Reason"),
+    ),
+)
+"""A table of scans as small as can be."""
 
 MINIMAL = textwrap.dedent(
     """\

@@ -15,19 +15,8 @@ from paraspinal_assets.errors import MachineError, StudyError
 from paraspinal_assets.study.database import Database
 from paraspinal_assets.study.kept_texts import recall
 from paraspinal_assets.study.schema import Column, TableSchema, schemas
+from paraspinal_assets_tests.study.builders import SCHEMA
 
-SCHEMA = TableSchema(
-    "levels",
-    "Levels of a scan.",
-    ("exam", "participant", "level"),
-    (
-        Column("exam", "text", "", "Exam"),
-        Column("participant", "text", "", "Participant"),
-        Column("level", "text", "", "Level"),
-        Column("value", "number", "mm3", "It's a value"),
-        Column("reason", "text", "", "Reason"),
-    ),
-)
 NUMBERS = TableSchema("numbers", "Numbers.", (), (Column("n", "integer", "", "N"),))
 
 

@@ -10,20 +10,8 @@ import pytest
 from paraspinal_assets.errors import MachineError
 from paraspinal_assets.study.database import Database
 from paraspinal_assets.study.scan_merge import merge_scans
-from paraspinal_assets.study.schema import Column, TableSchema, schemas
-
-SCHEMA = TableSchema(
-    "levels",
-    "Levels of a scan.",
-    ("exam", "participant", "level"),
-    (
-        Column("exam", "text", "", "Exam"),
-        Column("participant", "text", "", "Participant"),
-        Column("level", "text", "", "Level"),
-        Column("value", "number", "mm3", "It's a value"),
-        Column("reason", "text", "", "Reason"),
-    ),
-)
+from paraspinal_assets.study.schema import Column, schemas
+from paraspinal_assets_tests.study.builders import SCHEMA
 
 
 @pytest.fixture

@@ -180,10 +180,9 @@ class Staleness:
 
     def pointers(self, asset: str, key: str | None) -> dict[str, int]:
         """Event ids of the inputs of a partition, for Dagster's own provenance."""
-        rule = asset_rules()[asset]
-        found = {
-            name: self._records(name).get(key) for name in rule.inputs if asset_rules()[name].partitioned
-        }
+        rules = asset_rules()
+        rule = rules[asset]
+        found = {name: self._records(name).get(key) for name in rule.inputs if rules[name].partitioned}
         return {name: record.storage_id for name, record in found.items() if record is not None}
 
     def _records(self, asset: str) -> Mapping[str | None, Record]:
