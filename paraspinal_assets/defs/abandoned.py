@@ -50,6 +50,11 @@ def at_work(home: Path, run_id: str) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
+def working(home: Path) -> list[str]:
+    """Runs whose process is alive, whatever the instance says of them: it may have given one up too soon."""
+    return [path.name for path in sorted((home / FOLDER).glob("[!.]*")) if is_held(path)]
+
+
 def close_abandoned(index: EventIndex, home: Path, *, own: str | None = None) -> list[str]:
     """End the runs whose process is gone, and mark what they had not finished; returns their ids.
 
@@ -87,7 +92,12 @@ def close_abandoned(index: EventIndex, home: Path, *, own: str | None = None) ->
 
 
 def _mark_interrupted(instance: dg.DagsterInstance, index: EventIndex, run_id: str) -> None:
-    """An observation for each partition that the run had planned and of which it left no event."""
+    """An observation for each partition that the run had planned and of which it left no event.
+
+    Not where another run built it after this one was known to have ended: it is whole again.
+    """
+    known_run = instance.get_run_record_by_id(run_id)
+    ended = known_run.end_time if known_run is not None else None
     planned = instance.all_logs(run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
     for entry in planned:
         data = entry.get_dagster_event().asset_materialization_planned_data
@@ -95,7 +105,10 @@ def _mark_interrupted(instance: dg.DagsterInstance, index: EventIndex, run_id: s
         keys = data.partitions_subset.get_partition_keys() if data.partitions_subset else [data.partition]
         known = index.records(asset)
         for key in keys:
-            if key in known and known[key].run_id == run_id:
+            record = known.get(key)
+            if record is not None and (
+                record.run_id == run_id or (ended is not None and record.timestamp > ended)
+            ):
                 continue
             mark_interrupted(instance, asset, key, f"run {run_id} was killed while it built this")
 

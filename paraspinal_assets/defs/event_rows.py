@@ -96,11 +96,14 @@ class EventRows:
         query = db.select(db.func.max(_ROWS.id)).where(*self._these(after, wiped)).group_by(_ROWS.partition)
         with self._storage.index_connection() as connection:
             found = sorted(connection.execute(query).scalars().all())
-            for start in range(0, len(found), CHUNK):
-                chosen = _ROWS.id.in_(found[start : start + CHUNK])
-                yield from self._read(
-                    connection, db.select(SqlEventLogStorageTable).where(chosen).order_by(_ROWS.id)
-                )
+        for start in range(0, len(found), CHUNK):
+            chosen = _ROWS.id.in_(found[start : start + CHUNK])
+            # Closed again before anything is handed out: Dagster's own SQLite log has one connection at a time, and
+            # whoever reads on for an event would wait for it for ever.
+            with self._storage.index_connection() as connection:
+                query_rows = db.select(SqlEventLogStorageTable).where(chosen).order_by(_ROWS.id)
+                events = list(self._read(connection, query_rows))
+            yield from events
 
     def tries_before(self, event: Event, wiped: datetime | None) -> list[Event]:
         """Earlier observations of an event's partition since its last materialization, the latest first."""

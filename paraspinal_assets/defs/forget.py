@@ -69,7 +69,7 @@ def forget(workspace: Workspace, instance: dg.DagsterInstance, participant: str)
     StudyError
         E-STUDY-63 if the participant is nowhere and never was.
     """
-    refuse_at_work(instance)
+    refuse_at_work(instance, workspace.store.dagster_home)
     with nobody_looks(workspace.store):
         return _forget(workspace, instance, participant)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
@@ -24,6 +25,7 @@ from dagster._core.storage.tags import (
 )
 from sqlalchemy.engine import Connection
 
+from paraspinal_assets.defs.abandoned import working
 from paraspinal_assets.defs.automation.backfill import in_progress
 from paraspinal_assets.defs.rules import asset_rules
 from paraspinal_assets.defs.scan_asset import SCANS
@@ -41,12 +43,21 @@ _AT_WORK: Final = [
 Opened = AbstractContextManager[Connection]
 
 
-def refuse_at_work(instance: dg.DagsterInstance) -> None:
-    """Refuse while a run or a backfill is at work: it could write again what is being removed (E-STUDY-62)."""
+def refuse_at_work(instance: dg.DagsterInstance, home: Path) -> None:
+    """Refuse while a run or a backfill is at work: it could write again what is being removed (E-STUDY-62).
+
+    So could the process of a run that counts as failed or canceled, as of a node that could not be reached.
+    """
     runs = instance.get_runs(dg.RunsFilter(statuses=_AT_WORK), limit=1)
     if runs:
         raise MachineError(
             "E-STUDY-62", f"run {runs[0].run_id} is {runs[0].status.value}", "wait for it, or cancel it"
+        )
+    for run_id in working(home):
+        raise MachineError(
+            "E-STUDY-62",
+            f"a process of run {run_id} is at work, though the run has ended",
+            "wait for it, or end it",
         )
     for open_backfill in in_progress(instance):
         raise MachineError(

@@ -109,12 +109,10 @@ class Bucket:
                 writer(temporary)
             with self._asked(name), open(draft, "rb") as body:
                 tag = client.put_object(Body=body, **self._key(name))["ETag"]
-            copy = self._copies.path(name, tag)
-            os.replace(draft, copy)
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
-        self._copies.make_room(copy)
+        self._copies.written(draft, self._copies.path(name, tag))
 
     def fetch(self, name: str) -> Path:
         """A copy of the object as it is now (FileNotFoundError if there is none)."""

@@ -9,8 +9,11 @@ import time
 from pathlib import Path
 from typing import Final
 
-IN_USE_S: Final = 3600.0
-"""A copy that was asked for so recently may be about to be read: it is not removed to make room."""
+IN_USE_S: Final = 600.0
+"""A copy that was asked for so recently may be about to be read: it is not removed to make room.
+
+What is asked for is opened at once; tables ask for all their files first. Longer, and a GPU's hour of CTs would stay.
+"""
 
 
 class Copies:
@@ -53,6 +56,16 @@ class Copies:
         except FileNotFoundError:
             return False
         return True
+
+    def written(self, draft: Path, copy: Path) -> None:
+        """Keep a draft as a copy. Nobody has asked for it, so it may be removed to make room at once."""
+        used = time.time() - IN_USE_S
+        try:
+            os.utime(draft, (used, used))
+            os.replace(draft, copy)
+        except FileNotFoundError:
+            return  # removed to make room, in an upload that took long
+        self.make_room(copy)
 
     def make_room(self, added: Path) -> None:
         """Remove the copies that were not used for longest, once so much was added that it may matter."""

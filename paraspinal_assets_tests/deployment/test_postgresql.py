@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
 import psycopg2
 import pytest
+import yaml
 from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
 from dagster_postgres.event_log import PostgresEventLogStorage
 
@@ -24,6 +26,12 @@ from paraspinal_assets_tests.defs.small_study import make_small_study
 from paraspinal_assets_tests.deployment.servers import Postgres
 
 pytestmark = pytest.mark.slow
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+MAX_CONNECTIONS = 100
+"""What PostgreSQL takes unless it is told otherwise."""
+OTHERS = 20
+"""Those of daemon, code server and webservers, and the server's own reserve."""
 
 CASES = [
     matrix.test_everything_is_fresh_after_a_run,
@@ -49,6 +57,18 @@ def test_eight_workers_build_everything_once(built: BuiltStudy) -> None:
             assert sorted(event.partition_key or "" for event in found) == sorted(
                 key or "" for key in expected
             ), name
+
+
+def test_the_shipped_number_of_jobs_fits_the_connections_that_a_server_has(built: BuiltStudy) -> None:
+    settings = yaml.safe_load((DEPLOY / "slurm" / "dagster.yaml").read_text())
+    jobs = settings["concurrency"]["runs"]["max_concurrent_runs"]
+    with study_instance(built.workspace) as instance:
+        instance.report_runless_asset_event(dg.AssetMaterialization("one", partition="exam5-1001"))
+        with closing(psycopg2.connect(os.environ[POSTGRES_VARIABLE])) as asking, asking.cursor() as cursor:
+            cursor.execute("SELECT count(*) - 1 FROM pg_stat_activity WHERE datname = current_database()")
+            (held,) = cursor.fetchone() or (0,)
+    assert held == 2
+    assert held * jobs + OTHERS <= MAX_CONNECTIONS
 
 
 def test_questions_of_an_assets_page_are_answered_as_by_dagsters_own_storage(built: BuiltStudy) -> None:

@@ -79,6 +79,13 @@ def test_copies_that_were_not_used_for_longest_make_room(server, tmp_path):
     assert bucket.fetch("1.bin").read_bytes() == bytes([1]) * 1000
 
 
+def test_what_is_written_and_read_by_nobody_makes_room_at_once(server, tmp_path):
+    bucket = server.bucket(tmp_path, limit=2500, prefix="written")
+    for number in range(6):
+        put(bucket, f"{number}.bin", bytes([number]) * 1000)
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*-*.bin") if path.is_file()) <= 2500
+
+
 def test_an_upload_that_is_cut_off_leaves_the_earlier_object(server, tmp_path):
     put(server.bucket(tmp_path, prefix="four"), NAME, b"good")
     proxy = CuttingProxy(server.port, 2_000_000)

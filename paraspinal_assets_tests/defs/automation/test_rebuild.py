@@ -93,7 +93,7 @@ def test_one_backfill_at_a_time(built: BuiltStudy, instance: dg.DagsterInstance)
     assert again.backfill_id is None
     assert again.words == f"backfill {first.backfill_id} is in progress: nothing launched"
     with pytest.raises(MachineError, match=f"E-STUDY-62.*backfill {first.backfill_id}"):
-        refuse_at_work(instance)
+        refuse_at_work(instance, built.workspace.store.dagster_home)
 
 
 def test_a_rebuild_tries_each_scan_once_and_the_next_one_again(
