@@ -1,8 +1,10 @@
-"""nnU-Net's predictor, without the thread that it leaves behind when a volume is given up.
+"""nnU-Net's predictor, without the thread that it leaves behind when a volume is given up, and sooner ready.
 
 A thread cuts the volume into patches and waits while two of them wait for the network. Where the network fails,
 nobody takes them any more: the thread waits for ever and keeps the volume, on a GPU in its memory. Where the thread
 itself fails, the network waits for ever.
+
+A network is made with random weights, which takes a second, and then given those of its file.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ from collections.abc import Callable
 from queue import Empty, Queue
 from typing import Any
 
+import torch
 from nnunetv2.inference import predict_from_raw_data as nnunet
+from torch.overrides import TorchFunctionMode
 
 _this_thread = threading.local()
 
@@ -67,8 +71,25 @@ class _PatchThread(threading.Thread):
             pass
 
 
+class _NothingDrawn(TorchFunctionMode):
+    """Leaves the weights of networks that this thread makes as they come; those of a file replace all of them."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if getattr(func, "__module__", None) == torch.nn.init.__name__:
+            return (kwargs or {})["tensor"]
+        if func in (torch.Tensor.normal_, torch.Tensor.uniform_):
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
 class Predictor(nnunet.nnUNetPredictor):  # type: ignore[misc]
     """nnU-Net's predictor; see the module."""
+
+    def initialize_from_trained_model_folder(self, *folder: Any, **choice: Any) -> None:
+        with _NothingDrawn():
+            super().initialize_from_trained_model_folder(*folder, **choice)
 
     def _internal_predict_sliding_window_return_logits(self, *volume: Any) -> Any:
         _this_thread.patches = None

@@ -7,6 +7,7 @@ GPU waiting for the next one a fifth of the time; a recording is started as one 
 from __future__ import annotations
 
 import logging
+from collections import deque
 from typing import Final
 
 import torch
@@ -15,6 +16,10 @@ _log = logging.getLogger(__name__)
 
 _WARM_UP: Final = 2
 """Runs before the recording, in which libraries are loaded and algorithms chosen: neither can be recorded."""
+
+_AHEAD: Final = 4
+"""Patches that may wait for the GPU. A volume's patches, all started at once, fill the driver's queue of kernels; then
+whoever starts one, or copies an image, waits a third of a second for a place, and every other thread behind them."""
 
 
 class RecordedNetwork(torch.nn.Module):
@@ -39,6 +44,7 @@ class RecordedNetwork(torch.nn.Module):
         for module in network.modules():
             if isinstance(module, torch.nn.Conv3d | torch.nn.ConvTranspose3d):
                 module.half()  # as autocast does for every volume, and would do in every replay
+        self._ends: deque[torch.cuda.Event] = deque()
         self._recording: tuple[torch.cuda.CUDAGraph, torch.Tensor, torch.Tensor] | None = None
         try:
             self._record(torch.zeros(shape, device=device))
@@ -53,11 +59,19 @@ class RecordedNetwork(torch.nn.Module):
         graph, input_, output = self._recording
         input_.copy_(patch)
         graph.replay()
+        self._wait_for_an_earlier_patch(torch.cuda.current_stream(input_.device))
         return output
 
     def forget(self) -> None:
         """Start kernels one by one from now on, which needs less memory."""
         self._recording = None
+
+    def _wait_for_an_earlier_patch(self, stream: torch.cuda.Stream) -> None:
+        end = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # blocking: the thread sleeps
+        end.record(stream)
+        self._ends.append(end)
+        if len(self._ends) > _AHEAD:
+            self._ends.popleft().synchronize()
 
     def _record(self, patch: torch.Tensor) -> None:
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream(patch.device)  # type: ignore[no-untyped-call]
