@@ -10,7 +10,12 @@ import pandas as pd
 from paraspinal_assets.report.blocks import Block, Paragraph, Section, Source, figure, table
 from paraspinal_assets.report.figures.prediction import calibration_curves, decision_curves, roc_curves
 from paraspinal_assets.report.numbers import count, digits, intervals, p_value, significant
-from paraspinal_assets.report.sections.terms import per_shown_unit, reference_levels, term_words
+from paraspinal_assets.report.sections.terms import (
+    model_contents,
+    per_shown_unit,
+    reference_levels,
+    term_words,
+)
 from paraspinal_assets.statistics.calibration import calibration_curve
 from paraspinal_assets.statistics.models import RECLASSIFICATION_PAIRS
 
@@ -45,6 +50,7 @@ def fracture(source: Source) -> Section:
             },
             caption="Area under the ROC curve",
             formats={"auc": digits(3), "ci": str, "n_cases": count, "n_controls": count},
+            note=model_contents(source, -1, auc["model"]),
         ),
     )
     curves = source.get("roc_curve", "model", "estimate", "sensitivity", "specificity")

@@ -16,6 +16,7 @@ from paraspinal_assets.report.numbers import count, digits, intervals, p_value, 
 from paraspinal_assets.report.sections.cohort import analysed
 from paraspinal_assets.report.sections.terms import (
     adjustment,
+    model_contents,
     per_shown_unit,
     reference_levels,
     term_words,
@@ -72,6 +73,7 @@ def regression(source: Source) -> Section:
                     "bic": digits(1),
                     "rmse": digits(2),
                 },
+                note=model_contents(source, 0, fits["model"]),
             )
         )
     coefficients = source.get("linear_coefficients", *COEFFICIENTS)

@@ -12,6 +12,7 @@ import pandas as pd
 from paraspinal_assets.report.blocks import Source
 from paraspinal_assets.report.measures import Measure, measure
 from paraspinal_assets.report.numbers import intervals
+from paraspinal_assets.statistics.formula import parse_terms
 
 _PER_UNIT: Final = ("estimate", "ci_low", "ci_high")
 
@@ -43,6 +44,33 @@ def adjustment(source: Source) -> str:
     """What the effects of dose-response and subgroups are adjusted for, as a sentence; empty if not known."""
     names = [measure(str(name)).name for name in source.info.get("adjusted_for", ())]
     return f"Adjusted for {', '.join(names)}." if names else ""
+
+
+def model_contents(source: Source, outcome: int, shown: Iterable[str]) -> str:
+    """The terms of an outcome's models, those of an earlier model by its name; empty if they are not known.
+
+    Parameters
+    ----------
+    source
+        Its facts hold the models of each outcome: those of density first, those of fracture last.
+    outcome
+        Place of the outcome among them.
+    shown
+        The models that could be fitted.
+    """
+    formulas = list(source.info.get("models", {}).values() or [{}])[outcome]
+    found: dict[str, str] = {}
+    terms = {str(name): parse_terms(formulas[name]) for name in shown if name in formulas}
+    for name, own in terms.items():
+        start = max(
+            (earlier for earlier in found if set(terms[earlier]) < set(own)),
+            key=lambda earlier: len(terms[earlier]),
+            default=None,
+        )
+        added = own if start is None else [term for term in own if term not in terms[start]]
+        words = [" × ".join(column(source, part).label for part in term) for term in added]
+        found[name] = ", ".join(words if start is None else [start, *words])
+    return f"{'; '.join(f'{name}: {words}' for name, words in found.items())}." if found else ""
 
 
 def term_words(source: Source) -> Callable[[str], str]:
