@@ -130,9 +130,9 @@ def test_curves_of_models_that_are_of_no_use_are_drawn(tables):
 
 def test_change_is_shown_in_cubic_centimetres():
     table = pd.DataFrame({"measure": "volume", "change_per_year": [-2000.0, -1000.0, np.nan]})
-    assert "mean -1.5" in change.longitudinal_change(table, measures=["volume"]).svg()
+    assert "mean −1.50" in change.longitudinal_change(table, measures=["volume"]).svg()
 
 
 def test_bland_altman_plot_states_its_bias():
     pairs = pd.DataFrame({"first": [11.0, 22.0, 33.0], "second": [10.0, 20.0, 30.0]})
-    assert "bias 2 HU" in change.bland_altman_plot(pairs, measure="median_hu").description
+    assert "bias 2.00 HU" in change.bland_altman_plot(pairs, measure="median_hu").description

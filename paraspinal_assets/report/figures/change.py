@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from paraspinal_assets.report.figures.drawing import COLOURS, GREY, Drawing, canvas, reference_line, scatter
 from paraspinal_assets.report.figures.linear import forest_plot
 from paraspinal_assets.report.measures import measure as shown_as
+from paraspinal_assets.report.numbers import p_value, significant
 
 
 def longitudinal_change(change: pd.DataFrame, *, measures: Sequence[str]) -> Drawing:
@@ -32,7 +34,8 @@ def longitudinal_change(change: pd.DataFrame, *, measures: Sequence[str]) -> Dra
             if values.size:
                 axis.hist(values, bins=20, color=COLOURS[0], alpha=0.75, edgecolor="white", linewidth=0.3)
                 axis.axvline(values.mean(), color=COLOURS[1], linewidth=1.8)
-                axis.set_title(f"{shown.name}: mean {values.mean():.3g}")
+                axis.yaxis.set_major_locator(MaxNLocator(integer=True))
+                axis.set_title(f"{shown.name}: mean {significant(values.mean())}")
             reference_line(axis, x=0)
             axis.set_xlabel(f"Change per year ({shown.unit or 'unit of the measure'})")
             if number == 0:
@@ -63,7 +66,8 @@ def subgroup_forest(subgroups: pd.DataFrame, *, name: str, exposure: str, axis_l
     groups = subgroups["subgroup"].astype(str)
     if "p_interaction" in subgroups.columns:
         p = subgroups["p_interaction"]
-        groups = groups.where(p.isna(), groups + p.map(lambda value: f" (interaction p = {value:.2g})"))
+        groups = groups.where(p.isna(), groups + " (interaction p = " + p.map(p_value) + ")")
+        groups = groups.str.replace("= <", "< ", regex=False)
     data = subgroups.assign(
         label=[
             f"{level} (n = {int(n):,})" + (": no estimate" if pd.isna(estimate) else "")
@@ -100,7 +104,7 @@ def bland_altman_plot(pairs: pd.DataFrame, *, measure: str, what: str = "") -> D
     with canvas(5.0, 3.6) as (figure, axes):
         axis = axes[0, 0]
         scatter(axis, data["mean"], data["difference"], s=14, color=COLOURS[0], alpha=0.7, linewidths=0)
-        axis.axhline(bias, color=COLOURS[1], label=f"bias {bias:.3g}")
+        axis.axhline(bias, color=COLOURS[1], label=f"bias {significant(bias)}")
         for limit in (bias - 1.96 * sd, bias + 1.96 * sd):
             axis.axhline(limit, color=GREY, linestyle="--", linewidth=1.1)
         axis.plot([], [], color=GREY, linestyle="--", linewidth=1.1, label="95 % limits of agreement")
@@ -115,7 +119,8 @@ def bland_altman_plot(pairs: pd.DataFrame, *, measure: str, what: str = "") -> D
     return Drawing(
         "-".join(["bland-altman", measure.replace("_", "-"), *([what] if what else [])]),
         f"Agreement of readings: {shown.name[:1].lower()}{shown.name[1:]}{of}",
-        f"Bland-Altman plot: bias {bias:.3g} {shown.unit}, standard deviation of the differences {sd:.3g}.",
+        f"Bland-Altman plot: bias {significant(bias)} {shown.unit}, standard deviation of the differences "
+        f"{significant(sd)}.",
         figure,
         data,
     )

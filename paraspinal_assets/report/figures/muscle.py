@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
 from paraspinal_assets.report.figures.drawing import COLOURS, LINES, MARKERS, Drawing, canvas, reference_line
@@ -149,6 +150,7 @@ def cohort_distributions(cohort: pd.DataFrame) -> Drawing:
                 )
             for cut in cut_points(values.to_numpy()) if len(values) else ():
                 reference_line(axis, x=float(cut))
+            axis.yaxis.set_major_locator(MaxNLocator(integer=True))
             axis.set_xlabel(shown.label)
         axes[0, 0].set_ylabel("Participants")
         axes[0, -1].legend(loc="upper right")

@@ -18,6 +18,7 @@ from paraspinal_assets.report.figures.drawing import (
     canvas,
     reference_line,
 )
+from paraspinal_assets.report.numbers import significant
 from paraspinal_assets.statistics.sensitivity import EXTREME_LIMIT, Treatment, contour_grid, extreme_scenarios
 
 GRID_STEP: Final = 0.005
@@ -63,20 +64,22 @@ def sensitivity_contour(
         lines = axis.contour(
             grid, grid, values.T, levels=_levels(values, threshold), colors=GREY, linewidths=0.9
         )
-        axis.clabel(lines, fontsize=7, fmt="%.3g")
+        axis.clabel(lines, fontsize=7, fmt=_level_label)
         if values.min() < threshold < values.max():
             red = axis.contour(
                 grid, grid, values.T, levels=[threshold], colors=COLOURS[1], linestyles="--", linewidths=1.8
             )
-            axis.clabel(red, fontsize=8, fmt="%.3g")
-        axis.plot(0, 0, "^", color="black", clip_on=False, markersize=7, label=f"unadjusted ({now:.3g})")
+            axis.clabel(red, fontsize=8, fmt=_level_label)
+        axis.plot(
+            0, 0, "^", color="black", clip_on=False, markersize=7, label=f"unadjusted ({significant(now)})"
+        )
         for number, row in enumerate(bounds.to_dict("records")):
             axis.plot(
                 row["r2dz_x"],
                 row["r2yz_dx"],
                 MARKERS[number % len(MARKERS)],
                 color=COLOURS[number % len(COLOURS)],
-                label=f"{row['bound_label']} ({row[column]:.3g})",
+                label=f"{row['bound_label']} ({significant(row[column])})",
             )
         axis.set(
             xlim=(0, limit),
@@ -94,10 +97,14 @@ def sensitivity_contour(
         f"sensitivity-contour-{of}",
         f"Sensitivity to confounding: adjusted {what} of {treatment}",
         f"Contours of the {what} of {treatment} had a confounder of given strength been in the model; "
-        f"the dashed contour is {threshold:.3g}.",
+        f"the dashed contour is {significant(threshold)}.",
         figure,
         pd.concat([unadjusted, points], ignore_index=True),
     )
+
+
+def _level_label(level: float) -> str:
+    return f"{level:.3g}".replace("-", "−")
 
 
 def _levels(values: NDArray[np.float64], threshold: float) -> NDArray[np.float64]:
