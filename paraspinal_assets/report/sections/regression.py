@@ -29,6 +29,13 @@ EXPOSURES: Final = ("volume", "attenuation", "Shape", "Median")
 MAIN_MODEL: Final = "model5"
 MIN_DISTINCT: Final = 6
 """A numeric column with fewer distinct values is a code, and is not shown per standard deviation."""
+TESTS: Final = {
+    "anova": "ANOVA",
+    "welch_anova": "Welch's ANOVA",
+    "kruskal_wallis": "Kruskal-Wallis",
+    "chi_squared": "chi-squared",
+    "cochran_armitage": "Cochran-Armitage",
+}
 COEFFICIENTS: Final = ("model", "term", "estimate", "ci_low", "ci_high", "p", "aliased")
 
 
@@ -220,7 +227,7 @@ def dose_response(source: Source) -> Section:
     if tests is None:
         return section
     heads = {"exposure": "Measure", "outcome": "Outcome", "test": "Test", "statistic": "Statistic", "p": "p"}
-    shown = _measures_named(tests).assign(test=tests["test"].astype(str).str.replace("_", " "))
+    shown = _measures_named(tests).assign(test=tests["test"].replace(TESTS))
     formats = {"statistic": significant, "p": p_value}
     note = "The trend over the quartile's number is adjusted as the effects are; the other tests are not."
     return section.add(table(shown, heads, caption="Tests across the quartiles", formats=formats, note=note))
