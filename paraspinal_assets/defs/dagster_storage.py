@@ -130,12 +130,7 @@ def _postgres(url: str, home: Path) -> _Storages:
         ) from None
     address = _address(url)
     where = f"PostgreSQL {address.host or 'on this machine'}:{address.port or 5432}/{address.database}"
-    if (home / RUNS).exists() and not (home / NOTE).exists():
-        raise StudyError(
-            "E-STUDY-55",
-            f"runs and events of this study are in files ({home / RUNS}), not in {where}",
-            f"unset {POSTGRES_VARIABLE}; to build everything anew with PostgreSQL, move that folder away",
-        )
+    _refuse_files(home, where)
     try:
         runs, events, schedules = open_storages(address.render_as_string(hide_password=False))
     except (DagsterPostgresException, sqlalchemy.exc.SQLAlchemyError) as error:
@@ -147,6 +142,43 @@ def _postgres(url: str, home: Path) -> _Storages:
         ) from None
     _claim(runs, home, where)
     return runs, events, schedules
+
+
+def note_database(instance: dg.DagsterInstance, home: Path) -> None:
+    """Tie a study to its database also where Dagster's own settings name that, as those of the Helm chart do.
+
+    A command with the study's settings and without the address is refused from then on (E-STUDY-53): it would see
+    no events, build everything again, and forget a participant in files alone.
+
+    Parameters
+    ----------
+    instance
+        The instance that a run works for.
+    home
+        The study's Dagster folder.
+
+    Raises
+    ------
+    StudyError
+        E-STUDY-55 if the study has events in files, E-STUDY-57 if the database has those of another study.
+    """
+    try:
+        from dagster_postgres.event_log import PostgresEventLogStorage
+    except ImportError:
+        return
+    if isinstance(instance.event_log_storage, PostgresEventLogStorage):
+        where = "the PostgreSQL database of Dagster's settings"
+        _refuse_files(home, where)
+        _claim(instance.run_storage, home, where)
+
+
+def _refuse_files(home: Path, where: str) -> None:
+    if (home / RUNS).exists() and not (home / NOTE).exists():
+        raise StudyError(
+            "E-STUDY-55",
+            f"runs and events of this study are in files ({home / RUNS}), not in {where}",
+            f"unset {POSTGRES_VARIABLE}; to build everything anew with PostgreSQL, move that folder away",
+        )
 
 
 def _address(url: str) -> sqlalchemy.URL:

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import dagster as dg
 
 from paraspinal_assets.defs.abandoned import at_work
+from paraspinal_assets.defs.dagster_storage import note_database
 from paraspinal_assets.errors import StudyError
 from paraspinal_assets.study.database import Database
 from paraspinal_assets.study.exam_settings import Calibration
@@ -188,9 +189,10 @@ class StudyResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[StudyResource]:
         """Show that the run is alive for as long as it works on the study."""
         with ExitStack() as stack:
-            if context.run is not None:
+            if context.run is not None and context.instance is not None:
                 home = StudyStore(StudyPlace.of(self.study_file).folder).dagster_home
                 stack.enter_context(at_work(home, context.run.run_id))
+                note_database(context.instance, home)
             yield self
 
     def open(self) -> Workspace:

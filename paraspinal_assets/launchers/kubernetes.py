@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
-from dagster._core.launcher.base import LaunchRunContext, ResumeRunContext
+from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, ResumeRunContext
 from dagster._serdes import ConfigurableClassData
 from dagster_k8s import K8sRunLauncher
 from dagster_k8s.container_context import K8sContainerContext
 from dagster_k8s.job import UserDefinedDagsterK8sConfig, get_user_defined_k8s_config
 
+from paraspinal_assets.launchers.command_runs import command_health
 from paraspinal_assets.launchers.resources import (
     asset_names,
     most_cpus,
@@ -56,6 +57,17 @@ class KubernetesRunLauncher(K8sRunLauncher):
         """Make another job of a run, likewise."""
         with self._launches(context.dagster_run):
             super().resume_run(context)
+
+    def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
+        """What Kubernetes says about the run's job."""
+        return command_health(run) or super().check_run_worker_health(run)
+
+    def terminate(self, run_id: str) -> bool:
+        """Delete the run's job."""
+        run = self._instance.get_run_by_id(run_id)
+        if run is not None and command_health(run) is not None:
+            return False
+        return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
 
     @contextmanager
     def _launches(self, run: dg.DagsterRun) -> Iterator[None]:

@@ -20,6 +20,7 @@ from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
 from paraspinal_assets.errors import LaunchError
+from paraspinal_assets.launchers.command_runs import command_health
 from paraspinal_assets.launchers.resources import asset_names
 from paraspinal_assets.launchers.slurm_client import ENDED_WELL, Job, cancel, find, submit
 from paraspinal_assets.launchers.slurm_resources import sbatch_options, slurm_resources
@@ -113,7 +114,7 @@ class SlurmRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
     def terminate(self, run_id: str) -> bool:
         """Cancel the run's job. A job that works gets SIGTERM, and its run reports the end itself."""
         run = self._instance.get_run_by_id(run_id)
-        if run is None or run.is_finished:
+        if run is None or run.is_finished or command_health(run) is not None:
             return False
         # Asked first: while the controller is away nothing is ended, and the run must not be shown as ending.
         job = self.job(run)
@@ -139,6 +140,9 @@ class SlurmRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         While the controller does not answer, `ControllerAwayError` passes through: Dagster's monitoring then logs
         it and leaves the run as it is, where any answer but "running" would fail a run that works.
         """
+        of_command = command_health(run)
+        if of_command is not None:
+            return of_command
         job = self.job(run)
         if job is None:
             return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "Slurm knows no job of this run")
@@ -168,7 +172,12 @@ class SlurmRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
 
     def log_file(self, run_id: str) -> Path:
         """Where the output of a run's job is collected: in the study, beside Dagster's own logs."""
-        return StudyStore(self._study.folder).dagster_home / "slurm" / f"{run_id}.log"
+        return job_log(StudyStore(self._study.folder).dagster_home, run_id)
+
+
+def job_log(home: Path, run_id: str) -> Path:
+    """The file with the output of a run's job, in a study's Dagster folder."""
+    return home / "slurm" / f"{run_id}.log"
 
 
 def job_name(run_id: str) -> str:

@@ -20,6 +20,7 @@ from paraspinal_assets.defs.dagster_storage import POSTGRES_VARIABLE
 from paraspinal_assets.defs.event_index import EventIndex
 from paraspinal_assets.defs.instance import study_instance
 from paraspinal_assets.defs.rules import asset_rules
+from paraspinal_assets.launchers.slurm import job_log
 from paraspinal_assets_tests.defs.conftest import BuiltStudy
 from paraspinal_assets_tests.defs.small_study import write_scan
 from paraspinal_assets_tests.deployment.servers import Postgres, program
@@ -82,6 +83,10 @@ def test_superseded_runs_can_go_and_nothing_becomes_stale(built: BuiltStudy) -> 
     with study_instance(built.workspace) as instance:
         assert superseded_runs(instance, EventIndex(instance), datetime.now(UTC)) == []
         before = {run.run_id for run in instance.get_runs()}
+    home = built.workspace.store.dagster_home
+    for run_id in before:
+        job_log(home, run_id).parent.mkdir(exist_ok=True)
+        job_log(home, run_id).write_text("printed by the job")
     write_scan(built.root, "exam5", "1003", muscle_hu=41.0, width=14.0)
     built.run()
     tidied = CliRunner().invoke(main, ["tidy", str(built.root), "--older-than", "0"])
@@ -89,5 +94,7 @@ def test_superseded_runs_can_go_and_nothing_becomes_stale(built: BuiltStudy) -> 
     with study_instance(built.workspace) as instance:
         gone = before - {run.run_id for run in instance.get_runs()}
     assert gone
+    assert {path.stem for path in (home / "slurm").iterdir()} == before - gone
+    assert not gone & {path.name for path in (home / "storage").iterdir()}
     assert tidied.output == f"Deleted {len(gone)} runs.\n"
     assert built.run().materialized == {}

@@ -14,9 +14,10 @@ import yaml
 from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
 from dagster_postgres.event_log import PostgresEventLogStorage
 
+from paraspinal_assets.defs.automation.batch import execute
 from paraspinal_assets.defs.dagster_storage import POSTGRES_VARIABLE
 from paraspinal_assets.defs.event_index import EventIndex
-from paraspinal_assets.defs.instance import study_instance
+from paraspinal_assets.defs.instance import environment, study_instance
 from paraspinal_assets.defs.rules import asset_rules
 from paraspinal_assets.errors import StudyError
 from paraspinal_assets_tests.defs import test_event_index as events
@@ -135,6 +136,30 @@ def test_a_forgotten_variable_is_an_error_and_builds_nothing(
     monkeypatch.delenv(POSTGRES_VARIABLE)
     with pytest.raises(StudyError, match="E-STUDY-53"):
         built.run()
+
+
+def test_a_study_of_another_dagster_instance_is_not_opened_without_its_database(
+    new_study: Callable[[], BuiltStudy],
+    postgres: Postgres,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As with the Helm chart: Dagster's own settings name the database, the study's commands have the study's."""
+    study, url = new_study(), postgres.database("chart")
+    (tmp_path / "dagster.yaml").write_text(
+        "telemetry: {enabled: false}\n"
+        f"storage: {{postgres: {{postgres_url: '{url.replace('postgresql:', 'postgresql+psycopg2:')}'}}}}\n"
+    )
+    for name, value in environment(study.workspace).items():
+        monkeypatch.setenv(name, value)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        execute("clinical", (), instance)
+        assert EventIndex(instance).records("clinical")
+    with pytest.raises(StudyError, match="E-STUDY-53"):
+        study.assess()
+    monkeypatch.setenv(POSTGRES_VARIABLE, url)
+    with study_instance(study.workspace) as instance:
+        assert EventIndex(instance).records("clinical")
 
 
 def test_a_study_with_its_events_in_files_is_not_started_anew(

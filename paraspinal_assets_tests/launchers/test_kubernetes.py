@@ -12,10 +12,13 @@ import dagster as dg
 import pytest
 import yaml
 from dagster._core.code_pointer import ModuleCodePointer
-from dagster._core.launcher.base import LaunchRunContext
+from dagster._core.events import DagsterEvent
+from dagster._core.launcher.base import LaunchRunContext, WorkerStatus
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 
 from paraspinal_assets.definitions import defs
+from paraspinal_assets.defs.dagster_storage import POSTGRES_VARIABLE
+from paraspinal_assets.launchers.command_runs import COMMAND_TAG
 from paraspinal_assets_tests.defs.small_study import make_small_study
 from paraspinal_assets_tests.launchers.kube_api import KubeApi
 
@@ -93,6 +96,29 @@ def test_a_run_is_ended_from_where_there_is_no_study_file(values: dict[str, Any]
     assert api.deleted == [f"/apis/batch/v1/namespaces/paraspinal/jobs/dagster-run-{run_id}"]
 
 
+def test_a_run_of_the_command_is_left_to_its_process(values: dict[str, Any], tmp_path: Path) -> None:
+    study = make_small_study(tmp_path / "study", people=("1001",))
+    api = KubeApi(tmp_path)
+    with pytest.MonkeyPatch.context() as patch, api.serve() as kubeconfig:
+        patch.setenv("PARASPINAL_STUDY", str(study))
+        kubernetes = copy.deepcopy(values["runLauncher"]["config"]["customRunLauncher"])
+        kubernetes["config"] |= {"load_incluster_config": False, "kubeconfig_file": str(kubeconfig)}
+        slurm = yaml.safe_load((DEPLOY / "slurm" / "dagster.yaml").read_text())["run_launcher"]
+        for launcher in (kubernetes, slurm):
+            with dg.instance_for_test(overrides={"run_launcher": launcher}) as instance:
+                run = instance.create_run_for_job(_empty, tags={COMMAND_TAG: "run"})
+                instance.report_dagster_event(DagsterEvent("PIPELINE_START", run.job_name), run.run_id)
+                run = instance.get_run_by_id(run.run_id) or run
+                assert instance.run_launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
+                assert not instance.run_launcher.terminate(run.run_id)
+    assert api.deleted == []
+
+
+@dg.job
+def _empty() -> None:
+    pass
+
+
 def pod(job: Mapping[str, Any]) -> dict[str, Any]:
     """Specification of a job's pod."""
     return dict(job["spec"]["template"]["spec"])
@@ -110,12 +136,22 @@ def test_a_schema_that_is_broken_is_refused(jobs: dict[str, dict[str, Any]]) -> 
         kubernetes_validate.validate(broken, KUBERNETES, strict=True)
 
 
-@pytest.mark.parametrize("name", ["volumes.yaml", "network-policy.yaml"])
+@pytest.mark.parametrize("name", ["volumes.yaml", "network-policy.yaml", "shell.yaml"])
 def test_the_other_objects_are_valid(name: str) -> None:
     objects = list(yaml.safe_load_all((DEPLOY / "kubernetes" / name).read_text()))
     assert objects
     for item in objects:
         kubernetes_validate.validate(item, KUBERNETES, strict=True)
+
+
+def test_the_shell_opens_the_database_of_the_chart(values: dict[str, Any]) -> None:
+    shell = yaml.safe_load((DEPLOY / "kubernetes" / "shell.yaml").read_text())["spec"]["containers"][0]
+    variables = {item["name"]: item.get("value") for item in shell["env"]}
+    address = variables[POSTGRES_VARIABLE].replace("$(DAGSTER_PG_PASSWORD)", "secret")
+    chart = values["postgresql"]
+    user, database = chart["postgresqlUsername"], chart["postgresqlDatabase"]
+    assert address == f"postgresql://{user}:secret@dagster-postgresql:5432/{database}"
+    assert variables["PARASPINAL_STUDY"] == "/study/study.yaml"
 
 
 def test_only_the_segmentation_gets_a_gpu_node(jobs: dict[str, dict[str, Any]]) -> None:

@@ -12,10 +12,9 @@ import dagster as dg
 from paraspinal_assets.defs.asset_definitions import asset_definitions
 from paraspinal_assets.defs.scan_asset import SCANS
 from paraspinal_assets.defs.workspace import study_place
+from paraspinal_assets.launchers.command_runs import COMMAND_TAG
 from paraspinal_assets.study.disk import disk_error
 
-COMMAND_TAG: Final = "paraspinal/command"
-"""On runs of `paraspinal run`: they live no longer than the command that holds the study."""
 RANGE_START: Final = "dagster/asset_partition_range_start"
 RANGE_END: Final = "dagster/asset_partition_range_end"
 _OUTCOMES: Final = (dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_OBSERVATION)

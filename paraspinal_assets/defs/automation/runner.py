@@ -12,7 +12,6 @@ from typing import Final
 import dagster as dg
 
 from paraspinal_assets.defs.abandoned import close_abandoned
-from paraspinal_assets.defs.automation.batch import COMMAND_TAG
 from paraspinal_assets.defs.automation.batches import batch_sizes, chosen_sizes
 from paraspinal_assets.defs.automation.run_lock import exclusive
 from paraspinal_assets.defs.automation.run_report import Report
@@ -24,6 +23,7 @@ from paraspinal_assets.defs.rules import AssetRule, asset_rules, waves
 from paraspinal_assets.defs.scan_asset import SCANS
 from paraspinal_assets.defs.workspace import Workspace
 from paraspinal_assets.errors import StudyError
+from paraspinal_assets.launchers.command_runs import COMMAND_TAG
 from paraspinal_assets.study.scan import Scan
 from paraspinal_assets.study.settings import Study
 

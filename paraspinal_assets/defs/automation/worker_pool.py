@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Final
 
 from paraspinal_assets.defs.abandoned import close_abandoned
-from paraspinal_assets.defs.automation.batch import COMMAND_TAG, execute
+from paraspinal_assets.defs.automation.batch import execute
 from paraspinal_assets.defs.automation.run_lock import begin_worker
 from paraspinal_assets.defs.event_index import EventIndex
 from paraspinal_assets.defs.instance import environment
 from paraspinal_assets.defs.workspace import Workspace
+from paraspinal_assets.launchers.command_runs import COMMAND_TAG
 
 _done: Final[list[Connection]] = []
 """In a worker: where it says that it is through with another scan."""
