@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import partial
-from itertools import repeat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from paraspinal_assets.statistics.analysis_data import AnalysisData, fit_models
+from paraspinal_assets.statistics.analysis_data import AnalysisData
 from paraspinal_assets.statistics.analysis_fracture import Predictions, predict
 from paraspinal_assets.statistics.arrays import Vector
 from paraspinal_assets.statistics.imputation import impute_median
@@ -25,15 +23,21 @@ Fit = LinearFit | LogisticFit
 Key = tuple[str, str]
 
 
-@dataclass
-class _Gathered:
-    """Estimates of one model over the completed copies."""
+@dataclass(frozen=True)
+class _Estimates:
+    """What one completed copy says of a model: coefficients and standard errors, NaN where a term has none."""
 
     names: tuple[str, ...]
     n: int
     df: float
-    estimates: list[Vector] = field(default_factory=list)
-    std_errors: list[Vector] = field(default_factory=list)
+    coefficients: Vector
+    std_errors: Vector
+
+    @classmethod
+    def of(cls, fit: Fit) -> _Estimates:
+        n = len(fit.design.y)
+        finite = np.where(np.isfinite(fit.coefficients), fit.coefficients, np.nan)
+        return cls(fit.design.names, n, float(n - len(fit.kept)), finite, fit.std_error)
 
 
 @dataclass(frozen=True)
@@ -67,46 +71,62 @@ def compare_imputations(
         median, _ = impute_median(data.observed, "predictors", outcomes=spec.outcomes)
         fitted = _fits(data, spec, median)
     parts = [_single(key, "median", fit) for key, fit in fitted.items()]
-    for key, fit in _fits(data, spec, data.observed).items():
-        parts.append(_single(key, "complete_case", fit))
-    gathered: dict[Key, _Gathered] = {}
-    copies: list[Predictions] = []
+    parts += [_single(key, "complete_case", fit) for key, fit in _fits(data, spec, data.observed).items()]
+
+    estimates: dict[Key, list[_Estimates]] = {}
+    predictions: list[Predictions] = []
     problems: list[Problem] = []
-    informing = spec.imputation_columns or spec.model_columns()
-    wanted = [c for c in informing if c in data.observed.columns]
-    incomplete = data.observed[[c for c in wanted if c not in spec.outcomes]].isna().any(axis=None)
-    # With nothing to impute all copies are alike: one says it all.
-    m = spec.imputations if incomplete else 1
     fits: dict[Key, Fit] = {}
-    complete = partial(chained_imputations, m=m, outcomes=spec.outcomes, seed=spec.seed)
-    # Copies drawn with the outcome carry each row's own fracture into its predictors, which a held-out row must
-    # not have (pure noise then reaches an area of .67): out of fold, predictors are completed from predictors.
-    hidden = [c for c in wanted if c == spec.fracture]
-    without = complete(data.observed[[c for c in wanted if c not in hidden]])
-    for copy, blind in zip(
-        complete(data.observed[wanted]), without if with_predictions else repeat(None), strict=False
-    ):
+    for copy, blind in _copies(data, spec, with_blind=with_predictions):
         fits = _fits(data, spec, copy, near=fits)
         for key, fit in fits.items():
-            _gather(gathered, key, fit)
+            estimates.setdefault(key, []).append(_Estimates.of(fit))
         if blind is not None:
-            logistic, _ = fit_models(data, spec, "logistic", fit_logistic, copy)
-            tested, _ = fit_models(data, spec, "logistic", fit_logistic, blind.join(data.observed[hidden]))
-            found, notes = predict(logistic, data, spec, blind=tested)
-            copies.append(found)
+            tested = _fits(data, spec, blind, near=fits, kinds=("logistic",))
+            found, notes = predict(_logistic(fits), data, spec, blind=_logistic(tested))
+            predictions.append(found)
             problems += notes
-    pooled = {}
-    for key, some in gathered.items():
-        estimates, errors = np.array(some.estimates), np.array(some.std_errors)
-        pooled[key] = pool(some.names, estimates, errors, some.df)
-        renamed = pooled[key].rename(columns={"t": "statistic"})
-        parts.append(_labelled(renamed, key, "multiple", some.n))
-    comparison = stack("imputation_comparison", parts)
-    return ImputedResults(comparison, pooled, _average(copies)), problems
+
+    pooled = {key: _pooled(some) for key, some in estimates.items()}
+    for key, table in pooled.items():
+        parts.append(
+            _labelled(table.rename(columns={"t": "statistic"}), key, "multiple", estimates[key][0].n)
+        )
+    return ImputedResults(stack("imputation_comparison", parts), pooled, _average(predictions)), problems
+
+
+def _copies(
+    data: AnalysisData, spec: AnalysisSpec, *, with_blind: bool
+) -> Iterator[tuple[pd.DataFrame, pd.DataFrame | None]]:
+    """Completed copies, and the same number for predictions out of fold; with nothing to impute one says it all.
+
+    Copies drawn with the outcome carry each row's own fracture into its predictors, which a held-out row must not
+    have (pure noise then reaches an area of .67): out of fold, predictors are completed from predictors.
+    """
+    informing = spec.imputation_columns or spec.model_columns()
+    wanted = [c for c in informing if c in data.observed.columns]
+    hidden = [c for c in wanted if c == spec.fracture]
+    incomplete = data.observed[[c for c in wanted if c not in spec.outcomes]].isna().any(axis=None)
+    m = spec.imputations if incomplete else 1
+
+    def complete(columns: list[str]) -> Iterator[pd.DataFrame]:
+        return chained_imputations(data.observed[columns], m=m, outcomes=spec.outcomes, seed=spec.seed)
+
+    if not with_blind:
+        yield from ((copy, None) for copy in complete(wanted))
+        return
+    blind = complete([c for c in wanted if c not in hidden])
+    for copy, without in zip(complete(wanted), blind, strict=True):
+        yield copy, without.join(data.observed[hidden])
 
 
 def _fits(
-    data: AnalysisData, spec: AnalysisSpec, table: pd.DataFrame, near: Mapping[Key, Fit] | None = None
+    data: AnalysisData,
+    spec: AnalysisSpec,
+    table: pd.DataFrame,
+    *,
+    near: Mapping[Key, Fit] | None = None,
+    kinds: Sequence[str] = ("linear", "logistic"),
 ) -> dict[Key, Fit]:
     """Models that can be fitted on a table; those that cannot are diagnosed with the main analysis.
 
@@ -114,6 +134,8 @@ def _fits(
     """
     found: dict[Key, Fit] = {}
     for key, formula in spec.formulas().items():
+        if key[0] not in kinds:
+            continue
         try:
             design = data.design(formula, table)
             if key[0] == "linear":
@@ -128,12 +150,16 @@ def _fits(
     return found
 
 
-def _gather(gathered: dict[Key, _Gathered], key: Key, fit: Fit) -> None:
-    n = len(fit.design.y)
-    some = gathered.setdefault(key, _Gathered(fit.design.names, n, float(n - len(fit.kept))))
-    if fit.design.names == some.names:
-        some.estimates.append(np.where(np.isfinite(fit.coefficients), fit.coefficients, np.nan))
-        some.std_errors.append(fit.std_error)
+def _logistic(fits: Mapping[Key, Fit]) -> dict[str, LogisticFit]:
+    return {model: fit for (_, model), fit in fits.items() if isinstance(fit, LogisticFit)}
+
+
+def _pooled(copies: Sequence[_Estimates]) -> pd.DataFrame:
+    """One model over its copies; where a copy lacks a level, and so a coefficient, those like the first."""
+    first = copies[0]
+    alike = [copy for copy in copies if copy.names == first.names]
+    coefficients = np.array([copy.coefficients for copy in alike])
+    return pool(first.names, coefficients, np.array([copy.std_errors for copy in alike]), first.df)
 
 
 def _single(key: Key, method: str, fit: Fit) -> pd.DataFrame:

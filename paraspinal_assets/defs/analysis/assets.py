@@ -138,7 +138,7 @@ def _folds(study: Study) -> list[Any]:
 @table_asset(
     group="analysis",
     inputs=["cohort"],
-    code_version="5",
+    code_version="6",
     kinds={"statsmodels", "duckdb"},
     settings=lambda study: {
         **reference_levels(study),
@@ -157,7 +157,7 @@ def fracture_models(context: TableContext) -> Tables:
 @table_asset(
     group="analysis",
     inputs=["cohort"],
-    code_version="5",
+    code_version="6",
     kinds={"scikitlearn", "duckdb"},
     settings=lambda study: {
         **reference_levels(study),
