@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -138,18 +138,21 @@ def _read_table(
     if table.exam is not None:
         keys.append("exam")
         frame["exam"] = cells[table.exam].astype("string")
+        unknown: dict[str, list[str]] = {}
         for position in sorted(set(frame.index[~frame["exam"].isin(list(study.exams))]) - left_out):
-            found = say(frame["exam"][position])
-            problems.append(
-                f"{path} row {position + 2}: exam {found!r} is not one of {', '.join(study.exams)}"
-            )
+            what = f"exam {say(frame['exam'][position])!r} is not one of {', '.join(study.exams)}"
+            unknown.setdefault(what, []).append(f"row {position + 2}")
+        problems += _told_once(path, unknown)
     for name, settings in table.columns.items():
+        wrong: dict[str, list[str]] = {}
 
-        def complain(position: int, what: str, name: str = name) -> None:
+        def complain(position: int, what: str, name: str = name, wrong: dict[str, list[str]] = wrong) -> None:
             if position not in left_out:
-                problems.append(f"{path} row {position + 2} participant {ids[position]}: {name} {what}")
+                row = f"row {position + 2} participant {ids[position]}"
+                wrong.setdefault(f"{name} {what}", []).append(row)
 
         frame[name] = parse_column(cells[sources[name]], settings, complain, say, decimal=table.decimal)
+        problems += _told_once(path, wrong)
     doubled = frame.dropna(subset=["participant"]).duplicated(keys, keep=False)
     for values, rows in (
         frame.loc[doubled[doubled].index].groupby(keys[0] if len(keys) == 1 else keys).groups.items()
@@ -158,6 +161,15 @@ def _read_table(
         named = " ".join(map(str, values)) if isinstance(values, tuple) else values
         problems.append(f"{path} rows {numbers}: participant {named} is there more than once; keep one row")
     return frame.dropna(subset=["participant"]).drop_duplicates(keys)
+
+
+def _told_once(path: Path, wrong: Mapping[str, Sequence[str]]) -> list[str]:
+    """A message for each fault, with the first of its rows: a wrong format is in every row of a file."""
+    messages = []
+    for what, rows in wrong.items():
+        more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+        messages.append(f"{path} {rows[0]}{more}: {what}")
+    return messages
 
 
 def read_cells(path: Path, table: ClinicalTable) -> pd.DataFrame:

@@ -38,8 +38,8 @@ def read_rows(path: Path, *, encoding: str = "utf-8", separator: str = ",") -> l
         rows = list(csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True))
     except csv.Error as error:
         raise ValueError(str(error)) from error
-    while rows and not rows[-1]:
-        rows.pop()
+    while rows and not any(cell.strip() for cell in rows[-1]):
+        rows.pop()  # spreadsheets write such rows where there have been others
     if not rows or not rows[0]:
         raise ValueError("it has no header")
     header = rows[0]

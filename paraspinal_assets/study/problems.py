@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from paraspinal_assets.errors import StudyError
@@ -33,11 +33,12 @@ def check_study(study: Study, inputs: StudyInputs) -> StudyCheck:
     try:
         data = read_clinical(study, inputs.root, say=str)  # for a person at the terminal: nothing is stored
         known = {*data.participants.columns, "attenuation", "volume", "vbmd", "manufacturer", "scanner_model"}
-        without = sorted(
-            {scan.participant for scan in manifest.scans} - set(data.participants["participant"])
-        )
+        scanned = {scan.participant for scan in manifest.scans}
+        described = set(data.participants["participant"])
+        without = sorted(scanned - described)
         if without:
             problems.append(f"{len(without)} participants have scans but no clinical data: {_some(without)}")
+        problems += _alike(scanned | described | set(data.exams["participant"]))
     except ClinicalError as error:
         problems += error.problems
     try:
@@ -72,6 +73,20 @@ def _without_segmentation(study: Study, manifest: Manifest) -> list[str]:
             where = "no `segmentations` are given" if settings.segmentations is None else f"not at {place}"
             found.append(f"{len(lacking)} scans of {exam} have no segmentation ({where}): {_some(lacking)}")
     return found
+
+
+def _alike(participants: Iterable[str]) -> list[str]:
+    """A line if ids differ in leading zeros or case alone: a spreadsheet takes the zeros away."""
+    groups: dict[str, list[str]] = {}
+    for participant in sorted(participants):
+        groups.setdefault(participant.casefold().lstrip("0"), []).append(participant)
+    pairs = [" and ".join(names) for names in groups.values() if len(names) > 1]
+    if not pairs:
+        return []
+    return [
+        f"{len(pairs)} participants may be there under two ids, which differ in leading zeros or case alone: "
+        f"{_some(pairs)}"
+    ]
 
 
 def _some(names: Sequence[str]) -> str:

@@ -100,12 +100,25 @@ def test_a_wrong_cell_names_file_row_participant_shape_and_rule(tmp_path, row, s
 
 
 def test_all_problems_are_found_and_the_first_are_shown(tmp_path):
-    rows = "".join(f"{number},1,1,1,1\n" for number in range(50))
+    rows = "".join(f"{number},{'1' * (number + 3)},1,1,1\n" for number in range(50))
     with pytest.raises(ClinicalError, match="50 problems") as caught:
         people(tmp_path, HEADER + rows)
     assert len(caught.value.problems) == 50
     assert str(caught.value).count("outside the allowed range") == MAX_SHOWN
     assert "and 30 more" in str(caught.value)
+
+
+def test_a_fault_of_many_rows_is_told_once_with_the_first(tmp_path):
+    rows = "1,20,1,1,1\n2,200,1,1,1\n3,300,1,1,1\n4,20,9,1,1\n5,400,1,1,1\n"
+    assert problems(tmp_path, HEADER + rows) == [
+        f"{tmp_path / 'people.csv'} row 3 participant 2 and 2 more: "
+        "bmi '999' is outside the allowed range 12 to 80 kg/m2",
+        f"{tmp_path / 'people.csv'} row 5 participant 4: sex '9' is not one of the codes 1, 2",
+    ]
+
+
+def test_empty_rows_at_the_end_are_those_of_a_spreadsheet(tmp_path):
+    assert len(people(tmp_path, HEADER + "1,20,1,1,1\n,,,,\n ,,,,\n")) == 1
 
 
 def test_a_repeated_participant_names_its_rows(tmp_path):

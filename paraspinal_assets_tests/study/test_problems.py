@@ -37,6 +37,19 @@ def test_a_sound_study_has_none(tmp_path):
     assert check_study(sound, StudyStore(tmp_path).inputs).problems == ()
 
 
+def test_ids_from_which_a_spreadsheet_took_the_zeros_are_named(tmp_path):
+    for exam, participant in (("exam5", "0017"), ("exam6", "0017"), ("exam5", "A2"), ("exam5", "30")):
+        (tmp_path / "dicom" / exam / participant).mkdir(parents=True)
+        (tmp_path / "dicom" / exam / participant / "a.dcm").touch()
+    (tmp_path / "people.csv").write_text("participant,bmi\n17,20\na2,21\n30,22\n")
+    checked = study(models={"linear": {"m": "bmi"}, "fracture": {}})
+    assert check_study(checked, StudyStore(tmp_path).inputs).problems == (
+        "2 participants have scans but no clinical data: 0017, A2",
+        "2 participants may be there under two ids, which differ in leading zeros or case alone: "
+        "0017 and 17, A2 and a2",
+    )
+
+
 def test_scans_without_the_masks_that_are_to_be_imported_are_named(tmp_path):
     for name in ("dicom/exam5/1001", "dicom/exam5/1002", "dicom/exam5/1003", "dicom/exam6/1001"):
         (tmp_path / name).mkdir(parents=True)
