@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # One core per process: the work is spread over processes, not over threads inside a library.
 export OMP_NUM_THREADS ?= 1
+# Many images forbid bytecode: every process would then compile Dagster again, five seconds each.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help install demo dev test lint docs validation versions screenshot clean
 

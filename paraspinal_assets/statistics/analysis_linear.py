@@ -80,7 +80,8 @@ def _sensitivity(fits: Mapping[str, LinearFit], spec: AnalysisSpec) -> tuple[Tab
     if model not in fits:
         if not spec.linear_models or spec.density is None:
             return empty, []
-        why = f"The model {model!r} of the sensitivity analysis was not fitted."
+        others = f" `sensitivity_model` may name one of these: {', '.join(fits)}." if fits else ""
+        why = f"The model {model!r} of the sensitivity analysis was not fitted.{others}"
         return empty, [Problem("sensitivity", model, "E-STAT-MODEL", why)]
     fit, problems = fits[model], []
     tables = dict(empty)
