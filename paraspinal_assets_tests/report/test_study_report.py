@@ -296,13 +296,13 @@ def test_models_are_written_out_with_references_units_and_adjustment():
 
 def test_models_are_told_by_what_they_add_to_an_earlier_one():
     tables = {name: study.study_tables()[name] for name in ("linear_fit", "auc")}
-    small, large = tables["linear_fit"]["model"].iloc[:2]
+    empty, small, large = tables["linear_fit"]["model"].iloc[:3]
     fracture = tables["auc"]["model"].iloc[0]
-    linear = {small: "bmi + sex", large: "sex + bmi * attenuation", "not fitted": "bmi"}
+    linear = {empty: "1", small: "bmi + sex", large: "sex + bmi * attenuation", "not fitted": "bmi"}
     info = {"models": {"vBMD": linear, "fracture": {fracture: "vBMD"}}, "units": {"bmi": "kg/m2"}}
     html = study_report(tables, info).html
     added = "Muscle attenuation (HU), bmi (kg/m2) × Muscle attenuation (HU)"
-    assert f"{small}: bmi (kg/m2), sex; {large}: {small}, {added}.<" in html
+    assert f"{empty}: an intercept alone; {small}: bmi (kg/m2), sex; {large}: {small}, {added}.<" in html
     assert f"{fracture}: vBMD (mg/cm³).<" in html
 
 

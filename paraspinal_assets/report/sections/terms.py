@@ -63,13 +63,13 @@ def model_contents(source: Source, outcome: int, shown: Iterable[str]) -> str:
     terms = {str(name): parse_terms(formulas[name]) for name in shown if name in formulas}
     for name, own in terms.items():
         start = max(
-            (earlier for earlier in found if set(terms[earlier]) < set(own)),
+            (earlier for earlier in found if terms[earlier] and set(terms[earlier]) < set(own)),
             key=lambda earlier: len(terms[earlier]),
             default=None,
         )
         added = own if start is None else [term for term in own if term not in terms[start]]
         words = [" × ".join(column(source, part).label for part in term) for term in added]
-        found[name] = ", ".join(words if start is None else [start, *words])
+        found[name] = ", ".join(words if start is None else [start, *words]) or "an intercept alone"
     return f"{'; '.join(f'{name}: {words}' for name, words in found.items())}." if found else ""
 
 
