@@ -198,14 +198,29 @@ def _address(url: str) -> sqlalchemy.URL:
 
 def _claim(runs: RunStorage[Any], home: Path, where: str) -> None:
     """Tie study and database to each other on the first time; later, check that they are a pair."""
-    note = write_once(home / NOTE, json.dumps({"study": uuid.uuid4().hex}).encode())
-    study = str(json.loads(note)["study"])
-    owner = runs.get_cursor_values({OWNER}).get(OWNER)
+    note, owner = home / NOTE, _owner(runs)
     if owner is None:
-        runs.set_cursor_values({OWNER: study})
-    elif owner != study:
+        home.mkdir(parents=True, exist_ok=True)
+        with open(home / OPENING, "a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be at the same
+            owner = _owner(runs)
+            if owner is None and not note.exists():
+                owner = uuid.uuid4().hex
+                write_once(note, json.dumps({"study": owner}).encode())
+                runs.set_cursor_values({OWNER: owner})
+    if owner is None:
+        raise StudyError(
+            "E-STUDY-57",
+            f"runs and events of this study are in another database than {where}, where there is nothing of it",
+            f"name that database; to build everything anew with this one, delete {note}",
+        )
+    if not note.exists() or json.loads(note.read_bytes())["study"] != owner:
         raise StudyError(
             "E-STUDY-57",
             f"{where} belongs to another study",
             "make a database for this study: two studies in one would be taken for one",
         )
+
+
+def _owner(runs: RunStorage[Any]) -> str | None:
+    return runs.get_cursor_values({OWNER}).get(OWNER)

@@ -187,11 +187,13 @@ class StudyResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[StudyResource]:
-        """Show that the run is alive for as long as it works on the study."""
+        """Tie the study to the instance's database; show that a run is alive for as long as it works on the study."""
         with ExitStack() as stack:
-            if context.run is not None and context.instance is not None:
+            if self.study_file and context.instance is not None:
                 home = StudyStore(StudyPlace.of(self.study_file).folder).dagster_home
-                stack.enter_context(at_work(home, context.run.run_id))
+                if context.run is not None:
+                    stack.enter_context(at_work(home, context.run.run_id))
+                # Sensors too: they write participants into the database before any run does.
                 note_database(context.instance, home)
             yield self
 

@@ -10,19 +10,30 @@ from __future__ import annotations
 
 import os
 import shlex
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
+from dagster._core.events import DagsterEvent
 from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, RunLauncher, WorkerStatus
+from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
 from paraspinal_assets.errors import LaunchError
 from paraspinal_assets.launchers.command_runs import command_health
 from paraspinal_assets.launchers.resources import asset_names
-from paraspinal_assets.launchers.slurm_client import ENDED_WELL, Job, cancel, find, submit
+from paraspinal_assets.launchers.slurm_client import (
+    ENDED_WELL,
+    Job,
+    QueueFullError,
+    cancel,
+    find,
+    has_jobs,
+    submit,
+)
 from paraspinal_assets.launchers.slurm_resources import sbatch_options, slurm_resources
 from paraspinal_assets.study import bucket
 from paraspinal_assets.study.compute_settings import SlurmSettings
@@ -50,6 +61,8 @@ VARIABLES: Final = (
 """Variables that a job gets from the daemon, as far as they are set; the study file can name more."""
 
 LOG_TAIL_BYTES: Final = 2000
+FULL_AGAIN_AFTER_S: Final = 60.0
+"""Pause in which no job is submitted after one was beyond the limit of jobs."""
 
 
 class SlurmRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
@@ -105,11 +118,32 @@ class SlurmRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         environment = {
             name: os.environ[name] for name in (*VARIABLES, *settings.environment) if name in os.environ
         }
-        number = submit(job_name(run.run_id), script(context, settings), options, environment)
+        try:
+            number = submit(job_name(run.run_id), script(context, settings), options, environment)
+        except QueueFullError as error:
+            self._put_back(run, error)
+            return
         self._instance.add_run_tags(run.run_id, {JOB_TAG: number})
         self._instance.report_engine_event(
             f"Submitted as Slurm job {number}: {shlex.join(options)}", run, cls=self.__class__
         )
+
+    def _put_back(self, run: dg.DagsterRun, error: QueueFullError) -> None:
+        """Have a run wait in Dagster's queue until Slurm takes its job.
+
+        Not if this user has no job there: then none will end, and the run would wait for ever.
+        """
+        if not (isinstance(self._instance.run_coordinator, QueuedRunCoordinator) and has_jobs()):
+            raise error
+        now = self._instance.get_run_by_id(run.run_id)
+        if now is None or now.status is not dg.DagsterRunStatus.STARTING:
+            return  # canceled meanwhile
+        self._instance.report_engine_event(
+            f"Back to the queue, as Slurm takes no more jobs: {error.message}", run, cls=self.__class__
+        )
+        self._instance.report_dagster_event(DagsterEvent.job_enqueue(run), run.run_id)
+        # Dagster would be back in seconds, and each attempt is three events.
+        time.sleep(FULL_AGAIN_AFTER_S)
 
     def terminate(self, run_id: str) -> bool:
         """Cancel the run's job. A job that works gets SIGTERM, and its run reports the end itself."""

@@ -25,6 +25,11 @@ SUBMIT_AGAIN_AFTER_S: Final = (1.0, 2.0, 5.0, 10.0, 20.0)
 """Pauses between attempts to submit while the controller does not answer, as during its restart."""
 
 _NO_CONTROLLER: Final = ("Unable to contact slurm controller", "Socket timed out", "Connection refused")
+_FULL: Final = (
+    *("AssocMaxSubmitJobLimit", "QOSMaxSubmitJobPerUserLimit", "MaxSubmitJobsPerAccount"),
+    *("AssocGrpSubmitJobsLimit", "QOSGrpSubmitJobsLimit"),
+)
+"""How sbatch names the limits on the number of jobs; other limits refuse the job whatever else there is."""
 _NO_SUCH_JOB: Final = ("Invalid job id",)
 _NO_ACCOUNTING: Final = (
     *("accounting storage is disabled", "Slurm accounting", "slurmdbd"),
@@ -36,6 +41,10 @@ _CHOICES: Final = ("SQUEUE_", "SACCT_", "SCANCEL_", "SLURM_CLUSTERS")
 
 class ControllerAwayError(LaunchError):
     """Slurm's controller does not answer: nothing is known about any job (E-SLURM-02)."""
+
+
+class QueueFullError(LaunchError):
+    """Slurm takes no more jobs until some have ended (E-SLURM-04)."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,7 @@ def submit(name: str, script: str, options: Sequence[str], environment: Mapping[
     Raises
     ------
     LaunchError
-        E-SLURM-01 if Slurm refuses the job or its commands are missing; `ControllerAwayError`.
+        E-SLURM-01 if Slurm refuses the job or its commands are missing; `ControllerAwayError`, `QueueFullError`.
     """
     command = ["sbatch", "--parsable", f"--job-name={name}", *options]
     asked = False
@@ -154,6 +163,11 @@ def _accounted(name: str, number: str) -> Job | None:
     return None
 
 
+def has_jobs() -> bool:
+    """Whether a job of this user, of whatever kind, waits or works."""
+    return bool(_run(["squeue", "--noheader", "--me", "--format=%i"]).strip())
+
+
 def cancel(number: str, *, only_waiting: bool = False) -> None:
     """End a job: its processes get SIGTERM, and SIGKILL after the cluster's KillWait. Ended jobs stay as they are.
 
@@ -193,6 +207,12 @@ def _run(command: Sequence[str], environment: Mapping[str, str] | None = None, g
     said = done.stderr.strip() or f"exit code {done.returncode}"
     if any(text in said for text in _NO_CONTROLLER):
         raise ControllerAwayError("E-SLURM-02", f"{command[0]}: {said}", _ASK_ADMIN)
+    if any(text in said for text in _FULL):
+        raise QueueFullError(
+            "E-SLURM-04",
+            f"{command[0]}: {said}",
+            "the limit of jobs is 0 or full of other people's, or no --account is among compute.slurm.options",
+        )
     raise LaunchError("E-SLURM-01", f"{command[0]}: {said}", "see compute.slurm in the study file")
 
 

@@ -70,6 +70,7 @@ class Bucket:
         self._copies = copies
         self._bucket, _, prefix = url.removeprefix("s3://").partition("/")
         self._prefix = f"{prefix}/" if prefix else ""
+        self._bucket_is_there = False
 
     @property
     def _client(self) -> Any:
@@ -119,7 +120,7 @@ class Bucket:
         client = self._client
         with self._asked(name):
             if self._copies.any_of(name):
-                copy = self._copies.path(name, client.head_object(**self._key(name))["ETag"])
+                copy = self._copies.path(name, self._head(client, name)["ETag"])
                 if self._copies.use(copy):
                     return copy
             answer = client.get_object(**self._key(name))
@@ -167,7 +168,7 @@ class Bucket:
         client = self._client
         try:
             with self._asked(name):
-                head = client.head_object(**self._key(name))
+                head = self._head(client, name)
         except FileNotFoundError:
             return None
         return StoredObject(name, head["ETag"], head["ContentLength"], head["LastModified"].timestamp())
@@ -227,9 +228,28 @@ class Bucket:
             try:
                 return list(client.get_paginator("list_object_versions").paginate(**options))
             except ClientError as error:
-                if error.response["Error"]["Code"] not in _NO_VERSIONS:
+                if _code(error) not in _NO_VERSIONS:
                     raise
             return list(client.get_paginator("list_objects_v2").paginate(**options))
+
+    def _head(self, client: Any, name: str) -> dict[str, Any]:
+        """The headers of an object.
+
+        The answer to HEAD has no words, and 404 may mean the object or the bucket: the first time, GET says which.
+        """
+        from botocore.exceptions import ClientError
+
+        try:
+            return dict(client.head_object(**self._key(name)))
+        except ClientError as error:
+            if self._bucket_is_there or _code(error) not in _MISSING:
+                raise
+        try:
+            client.get_object(**self._key(name))["Body"].close()
+        except ClientError as error:
+            self._bucket_is_there = _code(error) in _MISSING
+            raise
+        return dict(client.head_object(**self._key(name)))  # stored in between
 
     def _key(self, name: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": self._prefix + name}
@@ -243,7 +263,7 @@ class Bucket:
         try:
             yield
         except ClientError as error:
-            code = str(error.response["Error"]["Code"])
+            code = _code(error)
             if code in _MISSING:
                 raise FileNotFoundError(f"no object {where}") from None
             what = f"the storage refused {error.operation_name} of {where}: {code}"
@@ -265,6 +285,10 @@ def _client(process: int, variables: tuple[str | None, ...]) -> Any:
     from botocore.session import Session
 
     return Session().create_client("s3", config=Config(max_pool_connections=CONNECTIONS))
+
+
+def _code(error: Any) -> str:
+    return str(error.response["Error"]["Code"])
 
 
 def _save(body: Any, path: Path) -> None:

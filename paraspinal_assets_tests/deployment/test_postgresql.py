@@ -15,10 +15,12 @@ from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
 from dagster_postgres.event_log import PostgresEventLogStorage
 
 from paraspinal_assets.defs.automation.batch import execute
+from paraspinal_assets.defs.automation.sensors import rebuild_next
 from paraspinal_assets.defs.dagster_storage import POSTGRES_VARIABLE
 from paraspinal_assets.defs.event_index import EventIndex
 from paraspinal_assets.defs.instance import environment, study_instance
 from paraspinal_assets.defs.rules import asset_rules
+from paraspinal_assets.defs.workspace import StudyResource
 from paraspinal_assets.errors import StudyError
 from paraspinal_assets_tests.defs import test_event_index as events
 from paraspinal_assets_tests.defs import test_only_what_is_stale as matrix
@@ -138,14 +140,26 @@ def test_a_forgotten_variable_is_an_error_and_builds_nothing(
         built.run()
 
 
+def run_an_asset(study: BuiltStudy, instance: dg.DagsterInstance) -> None:
+    execute("clinical", (), instance)
+
+
+def run_a_sensor(study: BuiltStudy, instance: dg.DagsterInstance) -> None:
+    resource = StudyResource(study_file=str(study.root / "study.yaml"))
+    with dg.build_sensor_context(instance=instance, resources={"study": resource}) as context:
+        rebuild_next()(context)
+
+
+@pytest.mark.parametrize("work", [run_an_asset, run_a_sensor])
 def test_a_study_of_another_dagster_instance_is_not_opened_without_its_database(
+    work: Callable[[BuiltStudy, dg.DagsterInstance], None],
     new_study: Callable[[], BuiltStudy],
     postgres: Postgres,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As with the Helm chart: Dagster's own settings name the database, the study's commands have the study's."""
-    study, url = new_study(), postgres.database("chart")
+    study, url = new_study(), postgres.database(f"chart_{work.__name__}")
     (tmp_path / "dagster.yaml").write_text(
         "telemetry: {enabled: false}\n"
         f"storage: {{postgres: {{postgres_url: '{url.replace('postgresql:', 'postgresql+psycopg2:')}'}}}}\n"
@@ -153,13 +167,13 @@ def test_a_study_of_another_dagster_instance_is_not_opened_without_its_database(
     for name, value in environment(study.workspace).items():
         monkeypatch.setenv(name, value)
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-        execute("clinical", (), instance)
-        assert EventIndex(instance).records("clinical")
+        work(study, instance)
+        instance.report_runless_asset_event(dg.AssetMaterialization("marked"))
     with pytest.raises(StudyError, match="E-STUDY-53"):
         study.assess()
     monkeypatch.setenv(POSTGRES_VARIABLE, url)
     with study_instance(study.workspace) as instance:
-        assert EventIndex(instance).records("clinical")
+        assert list(EventIndex(instance).records("marked")) == [None]
 
 
 def test_a_study_with_its_events_in_files_is_not_started_anew(
@@ -172,9 +186,24 @@ def test_a_study_with_its_events_in_files_is_not_started_anew(
         study.assess()
 
 
-def test_two_studies_cannot_share_a_database(built: BuiltStudy, tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match="E-STUDY-57"):
-        BuiltStudy(make_small_study(tmp_path / "other", people=("1001",)).parent).assess()
+def test_an_empty_database_is_not_taken_for_that_of_the_study(
+    built: BuiltStudy, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(POSTGRES_VARIABLE, postgres.database("empty"))
+    for _ in range(2):
+        with pytest.raises(StudyError, match=r"E-STUDY-57.*another database than PostgreSQL .*/empty"):
+            built.assess()
+
+
+def test_two_studies_cannot_share_a_database(
+    built: BuiltStudy, postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = BuiltStudy(make_small_study(tmp_path / "other", people=("1001",)).parent)
+    for _ in range(2):
+        with pytest.raises(StudyError, match=r"E-STUDY-57.*belongs to another study"):
+            other.assess()
+    monkeypatch.setenv(POSTGRES_VARIABLE, postgres.database("of_the_other"))
+    other.assess()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import os
 import re
 import shutil
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from paraspinal_assets.defs.automation.staleness import Staleness
 from paraspinal_assets.defs.event_index import EventIndex
 from paraspinal_assets.defs.instance import environment, study_instance
 from paraspinal_assets.defs.workspace import Workspace
+from paraspinal_assets.launchers import slurm as slurm_launcher
 from paraspinal_assets.launchers.lost_jobs import end_lost_runs
 from paraspinal_assets.launchers.slurm_client import ControllerAwayError
 from paraspinal_assets_tests.launchers.cluster_study import ASSETS, ClusterStudy, data_versions, file_digests
@@ -217,6 +220,41 @@ def test_a_run_whose_waiting_job_was_cancelled_fails_instead_of_waiting_for_ever
         assert end_lost_runs(study.instance, study.launcher) == [run]
     assert study.status(run) == {"FAILURE"}
     assert "CANCELLED" in study.last_message(run)
+
+
+@contextmanager
+def limit_of_jobs(folder: Path) -> Iterator[None]:
+    """`sbatch` as it is while the user has as many jobs as the cluster allows."""
+    command = folder / "sbatch"
+    command.write_text("#!/bin/sh\necho 'sbatch: error: AssocMaxSubmitJobLimit' >&2\nexit 1\n")
+    command.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+        patch.setattr(slurm_launcher, "FULL_AGAIN_AFTER_S", 0.0)
+        yield
+
+
+def test_a_run_waits_in_the_queue_while_slurm_takes_no_more_jobs(
+    study: ClusterStudy, slurm: LocalSlurm, tmp_path: Path
+) -> None:
+    with slurm.full():
+        first = study.submit("ct_nifti", study.scans[:5])
+        study.wait(lambda: study.job_number(first))
+        second = study.submit("ct_nifti", study.scans[5:10])
+        with limit_of_jobs(tmp_path):
+            study.work()
+            assert study.status(second) == {"QUEUED"}
+        study.wait(lambda: study.job_number(second))
+        for run in (first, second):
+            study.launcher.terminate(run)
+    assert study.status(first, second) == {"CANCELED"}
+
+
+def test_a_run_fails_where_slurm_takes_no_job_at_all(study: ClusterStudy, tmp_path: Path) -> None:
+    run = study.submit("ct_nifti", study.scans[:5])
+    with limit_of_jobs(tmp_path):
+        study.work()
+    assert study.status(run) == {"FAILURE"}
 
 
 def test_the_gpu_pool_throttles_jobs(study: ClusterStudy, slurm: LocalSlurm) -> None:

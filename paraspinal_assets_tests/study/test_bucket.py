@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 
 from paraspinal_assets.errors import StorageError
+from paraspinal_assets.study.bucket import Bucket
 from paraspinal_assets.study.bucket_files import BucketFiles
+from paraspinal_assets.study.copies import Copies
 from paraspinal_assets.study.database import Database
 from paraspinal_assets.study.scan_merge import merge_scans
 from paraspinal_assets.study.schema import Column, TableSchema
@@ -138,6 +140,30 @@ def test_a_wrong_secret_is_an_error_that_does_not_repeat_it(server, tmp_path):
         put(server.bucket(tmp_path, prefix="six"), NAME, b"x")
     assert "a-wrong-one" not in str(caught.value)
     assert server.objects("six") == {}
+
+
+@pytest.mark.parametrize("fetched_before", [False, True])
+def test_a_bucket_that_is_not_there_is_not_taken_for_missing_objects(server, tmp_path, fetched_before):
+    bucket = Bucket("s3://persons/study", Copies(tmp_path, 1e9))
+    if fetched_before:  # then the storage is asked for the headers first
+        copy = bucket._copies.path(NAME, '"tag"')
+        copy.parent.mkdir(parents=True)
+        copy.touch()
+    for ask in (bucket.fetch, bucket.has, bucket.about):
+        with pytest.raises(StorageError, match=r"E-STORE-01.*s3://persons/study.*NoSuchBucket"):
+            ask(NAME)
+
+
+def test_that_the_bucket_is_there_is_asked_once(server, tmp_path):
+    bucket, asked = server.bucket(tmp_path, prefix="asked"), []
+    bucket._client.meta.events.register_first(
+        "before-call.s3", lambda model, **_: asked.append(model.name), unique_id="asked"
+    )
+    try:
+        assert not any(bucket.has(f"{number}.bin") for number in range(3))
+    finally:
+        bucket._client.meta.events.unregister("before-call.s3", unique_id="asked")
+    assert asked == ["HeadObject", "GetObject", "HeadObject", "HeadObject"]
 
 
 def test_a_second_study_is_refused_at_the_same_address(server, tmp_path):
