@@ -68,7 +68,7 @@ def provenance(context: TableContext) -> Tables:
 @table_asset(
     group="report",
     inputs=[*REPORTED, "contact_sheets"],
-    code_version="6",
+    code_version="7",
     kinds={"html", "svg"},
     settings=lambda study: {
         "study": [study.name, study.synthetic],
