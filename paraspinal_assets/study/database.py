@@ -142,7 +142,8 @@ class Database:
                 connection.execute(f"{_SPARING}; SET temp_directory = {literal(str(scratch))}")
                 connection.execute("ATTACH ? AS moment (READ_WRITE)", [str(moment.path)])
                 connection.execute(f"COPY FROM DATABASE {quoted(self.path.stem)} TO moment")
-            yield moment
+            with moment.reading():  # while it is open, opening it once more costs next to nothing
+                yield moment
 
     def documented(self) -> list[TableSchema]:
         """The documentation of all tables, as it is stored with them.
