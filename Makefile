@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 # Many images forbid bytecode: every process would then compile Dagster again, five seconds each.
 export PYTHONDONTWRITEBYTECODE =
+# One more than cores: tests of daemons and servers wait most of their time.
+TESTERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 .PHONY: help install demo dev test lint docs validation versions screenshot clean
 
@@ -35,7 +37,7 @@ dev: install
 	$(BIN)/paraspinal ui data/demo
 
 test: install
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder
 
 lint: install
 	$(BIN)/ruff format --check .
