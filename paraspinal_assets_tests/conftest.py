@@ -12,16 +12,6 @@ LONGEST: Final = (
     "test_random_edits",
     "test_postgresql",
     "test_slurm",
-    "test_study_in_bucket",
-    "test_object_storage",
-    "test_commands",
-    "test_operations",
-    "test_demo",
-    "test_ctrl_c",
-    "test_disk_and_locks",
-    "test_forget",
-    "test_reader_masks",
-    "test_ui",
 )
 """Modules that are begun first, so that at the end no worker waits for one of them. The networks come before all: the
 package's public call forks, which must not happen in a process that has threads of other tests."""

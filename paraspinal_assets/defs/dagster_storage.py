@@ -153,14 +153,14 @@ def note_database(instance: dg.DagsterInstance, home: Path) -> None:
     Parameters
     ----------
     instance
-        The instance that a run works for.
+        The instance that a run or a sensor works for.
     home
         The study's Dagster folder.
 
     Raises
     ------
     StudyError
-        E-STUDY-55 if the study has events in files, E-STUDY-57 if the database has those of another study.
+        E-STUDY-55 if the study has events in files, E-STUDY-57 if database and study are not a pair.
     """
     try:
         from dagster_postgres.event_log import PostgresEventLogStorage

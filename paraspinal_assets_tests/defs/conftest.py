@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -52,20 +50,13 @@ class BuiltStudy:
 
 @pytest.fixture(scope="session")
 def built_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small study of which all has been built, by the first process of the tests that needs it; to be read only."""
-    of_process = tmp_path_factory.getbasetemp()
-    folder = (of_process.parent if "PYTEST_XDIST_WORKER" in os.environ else of_process) / "built-once"
-    folder.mkdir(exist_ok=True)
-    root, whole = folder / "study", folder / "whole"
-    with open(folder / "lock", "w") as lock, pytest.MonkeyPatch.context() as patch:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not whole.exists():
-            make_small_study(root)
-            for name in environment(Workspace.open(root / "study.yaml")):
-                patch.setenv(name, "")
-            report = BuiltStudy(root).run()
-            assert not report.failed, report.messages
-            whole.touch()
+    root = tmp_path_factory.mktemp("built") / "study"
+    make_small_study(root)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in environment(Workspace.open(root / "study.yaml")):
+            patch.setenv(name, "")
+        report = BuiltStudy(root).run()
+    assert not report.failed, report.messages
     return root
 
 
